@@ -1,0 +1,196 @@
+#include "common/io/loop.h"
+
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <map>
+
+#include "common/base/check.h"
+
+namespace coppice::io {
+namespace {
+
+constexpr int kEventsPerTurnMax = 256;
+constexpr Micros kTurnMax = 200;
+constexpr Micros kTimerGrid = 10 * kMillisecond;
+constexpr Micros kGriddedFrom = 20 * kMillisecond;
+
+thread_local Loop* t_current_loop = nullptr;
+
+Time ReadClock(clockid_t clock) {
+  timespec ts{};
+  clock_gettime(clock, &ts);
+  return static_cast<Time>(ts.tv_sec) * kSecond + ts.tv_nsec / 1000;
+}
+
+}  // namespace
+
+Time SystemClock::Now() const {
+  return ReadClock(CLOCK_BOOTTIME);
+}
+std::int64_t SystemClock::UnixMicros() const {
+  return ReadClock(CLOCK_REALTIME);
+}
+
+struct Loop::Timers {
+  std::map<std::pair<Time, TimerId>, Task> by_time;
+  std::map<TimerId, Time> when;
+  TimerId last_id = 0;
+  Time armed_for = kNever;
+};
+
+Loop::Loop(std::string name)
+    : name_(std::move(name)),
+      work_(context_.get_executor()),
+      timers_(std::make_unique<Timers>()),
+      timer_(context_) {
+  Refresh();
+  wake_time_ = now_;
+}
+
+Loop::~Loop() = default;
+
+Time Loop::Refresh() {
+  return now_ = clock_.Now();
+}
+
+bool Loop::OnThisThread() const {
+  return t_current_loop == this;
+}
+
+void Loop::Run() {
+  t_current_loop = this;
+  prctl(PR_SET_NAME, name_.c_str());
+  ArmTimer();  // for what was set before the thread ran
+  while (!stop_.load(std::memory_order_acquire)) Turn();
+  t_current_loop = nullptr;
+}
+
+void Loop::Stop() {
+  stop_.store(true, std::memory_order_release);
+  boost::asio::post(context_, [] {});
+}
+
+void Loop::Post(Task task) {
+  if (OnThisThread()) {
+    own_posted_.push_back(std::move(task));
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  // One wake for all that is posted until the loop has taken it.
+  if (!has_posted_.exchange(true)) boost::asio::post(context_, [] {});
+}
+
+void Loop::Wake(TurnTask& task, Phase phase) {
+  if (task.queued_) return;
+  task.queued_ = true;
+  (phase == Phase::kCore ? cores_ : flushers_).push_back(&task);
+}
+
+void Loop::Forget(TurnTask& task) {
+  if (!task.queued_) return;
+  for (auto* list : {&cores_, &flushers_, running_}) {
+    if (list != nullptr)
+      std::replace(list->begin(), list->end(), &task, static_cast<TurnTask*>(nullptr));
+  }
+  task.queued_ = false;
+}
+
+void Loop::Turn() {
+  const bool ready = !own_posted_.empty() || !cores_.empty() || !flushers_.empty();
+  if (context_.poll_one() == 0 && !ready) {
+    if (quiesce_) quiesce_(true);
+    context_.run_one();
+  }
+  wake_time_ = Refresh();
+  int events = 1;
+  while (events < kEventsPerTurnMax && context_.poll_one() != 0) {
+    ++events;
+    if ((events & 15) == 0 && clock_.Now() - wake_time_ > kTurnMax) break;
+  }
+  Refresh();
+  FireTimers();
+  RunPosted();
+  RunWoken();
+  ArmTimer();
+  if (quiesce_) quiesce_(false);
+}
+
+void Loop::RunPosted() {
+  std::vector<Task> batch;
+  if (has_posted_.exchange(false)) {
+    const std::lock_guard lock(mutex_);
+    batch.swap(posted_);
+  }
+  for (const Task& task : batch) task();
+  // What these post themselves runs in the next turn, so that input is never starved.
+  batch.clear();
+  batch.swap(own_posted_);
+  for (Task& task : batch) task();
+}
+
+void Loop::RunWoken() {
+  // Rounds are bounded: two cores that keep waking each other go on in the next turn.
+  for (int round = 0; round < 16 && (!cores_.empty() || !flushers_.empty()); ++round) {
+    auto& list = cores_.empty() ? flushers_ : cores_;
+    std::vector<TurnTask*> batch;
+    batch.swap(list);
+    running_ = &batch;
+    // A task that dies while another one runs clears its place through Forget.
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      TurnTask* task = batch[i];
+      if (task == nullptr) continue;
+      task->queued_ = false;
+      task->OnTurn(now_);
+    }
+    running_ = nullptr;
+  }
+}
+
+Loop::TimerId Loop::RunAt(Time when, Task task) {
+  if (when - now_ >= kGriddedFrom) when += kTimerGrid - 1 - (when + kTimerGrid - 1) % kTimerGrid;
+  const TimerId id = ++timers_->last_id;
+  timers_->by_time.emplace(std::pair(when, id), std::move(task));
+  timers_->when.emplace(id, when);
+  if (when < timers_->armed_for && OnThisThread()) ArmTimer();
+  return id;
+}
+
+void Loop::Cancel(TimerId id) {
+  const auto it = timers_->when.find(id);
+  if (it == timers_->when.end()) return;
+  timers_->by_time.erase({it->second, id});
+  timers_->when.erase(it);
+}
+
+void Loop::FireTimers() {
+  while (!timers_->by_time.empty()) {
+    auto it = timers_->by_time.begin();
+    if (it->first.first > now_) break;
+    Task task = std::move(it->second);
+    timers_->when.erase(it->first.second);
+    timers_->by_time.erase(it);
+    task();
+  }
+}
+
+void Loop::ArmTimer() {
+  const Time next = timers_->by_time.empty() ? kNever : timers_->by_time.begin()->first.first;
+  if (next == timers_->armed_for) return;
+  // An earlier expiry that is armed already only wakes the loop once for nothing.
+  if (timers_->armed_for != kNever && next > timers_->armed_for && timers_->armed_for > now_)
+    return;
+  timers_->armed_for = next;
+  if (next == kNever) return;
+  timer_.expires_after(std::chrono::microseconds(std::max<Micros>(next - now_, 0)));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) timers_->armed_for = kNever;
+  });
+}
+
+}  // namespace coppice::io

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/time.h"
+
+namespace coppice::io {
+
+// The machine's clock: CLOCK_BOOTTIME and the wall clock.
+class SystemClock final : public Clock {
+ public:
+  Time Now() const override;
+  std::int64_t UnixMicros() const override;
+};
+
+// Something that acts once at the end of each turn in which it was woken: a core that steps over
+// what its inbox gathered, or a connection that sends what the turn wrote in one call.
+class TurnTask {
+ public:
+  virtual ~TurnTask() = default;
+  // `now` is taken after the turn's input was read: whatever is admitted by it had arrived.
+  virtual void OnTurn(Time now) = 0;
+
+ private:
+  friend class Loop;
+  bool queued_ = false;
+};
+
+// One thread's event loop. A turn: wait for an event, poll until dry (at most 256 events or 200
+// us), run what was posted, then the woken cores, then the woken flushers; cores may wake flushers
+// and cores, and the turn ends when none is left. Thread: everything but Post and Stop is called on
+// the loop's own thread (or before Run).
+class Loop {
+ public:
+  using Task = std::function<void()>;
+  enum class Phase { kCore, kFlush };
+
+  explicit Loop(std::string name);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  boost::asio::io_context& context() { return context_; }
+  const std::string& name() const { return name_; }
+
+  void Run();            // until Stop
+  void Stop();           // any thread
+  void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
+
+  bool OnThisThread() const;
+  // When the loop last woke: for timers and arrival stamps.
+  Time wake_time() const { return wake_time_; }
+  // Taken after polling, or now if asked for outside a turn's end.
+  Time now() const { return now_; }
+  Time Refresh();  // reads the clock
+
+  // `task` acts at the end of this turn, once however often it is woken.
+  void Wake(TurnTask& task, Phase phase);
+  // Called before `task` dies, if it may be queued.
+  void Forget(TurnTask& task);
+  // Runs once per turn after everything else, and before blocking: quiescence (mvcc views).
+  void SetQuiescence(std::function<void(bool blocking)> hook) { quiesce_ = std::move(hook); }
+
+  // Runs `task` at `when` or just after, once. Timers of 20 ms and more land on a 10 ms grid.
+  using TimerId = std::uint64_t;
+  TimerId RunAt(Time when, Task task);
+  void Cancel(TimerId id);
+
+ private:
+  struct Timers;
+
+  void Turn();
+  void RunPosted();
+  void RunWoken();
+  void ArmTimer();
+  void FireTimers();
+
+  const std::string name_;
+  SystemClock clock_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::atomic<bool> stop_{false};
+  Time wake_time_ = 0;
+  Time now_ = 0;
+  std::vector<Task> own_posted_;
+  std::vector<TurnTask*> cores_;
+  std::vector<TurnTask*> flushers_;
+  std::vector<TurnTask*>* running_ = nullptr;  // the batch RunWoken is in
+  std::function<void(bool)> quiesce_;
+  std::unique_ptr<Timers> timers_;
+  boost::asio::steady_timer timer_;
+
+  std::mutex mutex_;  // protects posted_
+  std::vector<Task> posted_;
+  std::atomic<bool> has_posted_{false};
+};
+
+}  // namespace coppice::io
