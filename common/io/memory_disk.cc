@@ -162,7 +162,7 @@ class MemoryDisk::Handle final : public File {
 
   Status Sync() override {
     COPPICE_RETURN_IF_ERROR(Alive("fdatasync"));
-    const Status status = disk_.Enter(Operation::kSync, path_);
+    Status status = disk_.Enter(Operation::kSync, path_);
     if (status.ok()) {
       for (const Change& change : node_->changes) ApplyTo(node_->durable_data, change);
     }
@@ -327,7 +327,7 @@ Status MemoryDisk::Rename(const std::string& from, const std::string& to) {
 Status MemoryDisk::SyncDirectory(const std::string& directory) {
   const NodePtr node = Find(directory);
   if (node == nullptr || !node->directory) return NotFoundAt("fsync directory", directory);
-  const Status status = Enter(Operation::kSyncDirectory, directory);
+  Status status = Enter(Operation::kSyncDirectory, directory);
   if (status.ok()) {
     for (const DirectoryChange& change : node->directory_changes) {
       Node::ApplyTo(node->durable_entries, change);
@@ -360,7 +360,9 @@ namespace {
 template <typename NodePtr, typename Visit>
 void Walk(const std::string& path, const NodePtr& node, const Visit& visit) {
   visit(path, *node);
-  for (const auto& [name, child] : node->entries) Walk(path + "/" + name, child, visit);
+  for (const auto& [name, child] : node->entries) {
+    Walk(fmt::format("{}/{}", path, name), child, visit);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "common/base/rng.h"
 #include "common/io/memory_disk.h"
 #include "common/wal/wal.h"

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 #include "common/io/memory_disk.h"
+#include "common/io/posix_disk.h"
 #include "common/wal/format.h"
 #include "common/wal/wal_test_log.h"
 
@@ -270,6 +274,33 @@ TEST(Wal, ASecondOpenerIsRefused) {
   EXPECT_NE(MessageOf(status).find("another process"), std::string::npos);
   log.wal.reset();
   EXPECT_TRUE(other.Open(disk).ok());
+}
+
+TEST(Wal, WorksOnARealFileSystem) {
+  std::string directory = testing::TempDir() + "wal_test_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  io::PosixDisk disk;
+  const auto open = [&](std::size_t& replayed) {
+    Recovered recovered;
+    replayed = 0;
+    return Wal::Open(
+        disk, directory + "/a/wal", TestLog::SmallOptions(), [&](const EntryPtr&) { ++replayed; },
+        recovered);
+  };
+  std::size_t replayed = 0;
+  {
+    auto wal = open(replayed);
+    ASSERT_TRUE(wal.ok()) << wal.status();
+    EXPECT_EQ(open(replayed).status().code(), StatusCode::kFailedPrecondition);
+    for (std::uint64_t i = 1; i <= 100; ++i) {
+      const std::vector<EntryPtr> entries = {TestLog::Make(1, i, 300)};
+      ASSERT_TRUE((*wal)->Append(entries, std::nullopt).ok());
+      ASSERT_TRUE((*wal)->Sync().ok());
+    }
+  }
+  EXPECT_TRUE(open(replayed).ok());
+  EXPECT_EQ(replayed, 100U);
+  std::filesystem::remove_all(directory);
 }
 
 TEST(Wal, AnotherClustersOrNodesLogIsRefusedUnchanged) {
