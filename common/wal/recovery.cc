@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
 
 #include "common/wal/format.h"
@@ -21,7 +22,7 @@ StatusOr<std::vector<SegmentFile>> ListSegments(io::Disk& disk, const std::strin
   COPPICE_ASSIGN_OR_RETURN(const std::vector<std::string> names, disk.List(directory));
   std::vector<SegmentFile> files;  // in the order of names, which is that of sequences
   for (const std::string& name : names) {
-    const std::string path = directory + "/" + name;
+    const std::string path = fmt::format("{}/{}", directory, name);
     if (name.ends_with(kUnfinishedSuffix)) unfinished.push_back(path);
     if (!name.ends_with(kSegmentSuffix)) continue;
     SegmentFile file{0, Index(), path};

@@ -198,7 +198,7 @@ Status Wal::Impl::AddSegment() {
 
 Status Wal::Impl::Sync() {
   if (!failed_.ok()) return failed_;
-  const Status status = log_.segments.back().file->Sync();
+  Status status = log_.segments.back().file->Sync();
   if (status.ok()) return status;
   // Whatever the cause, what was written is in doubt from now on.
   return Fail(MakeStatus(StatusCode::kInternal, MessageOf(status)));
