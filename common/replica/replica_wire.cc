@@ -29,6 +29,7 @@ std::string EncodeTailSubscribe(const TailSubscribe& m) {
   PutIntField(out, 3, m.index.value());
   PutIntField(out, 4, m.term.value());
   PutIntField(out, 5, m.credit);
+  PutIntField(out, 6, m.insist ? 1 : 0);
   return out;
 }
 
@@ -40,6 +41,7 @@ bool DecodeTailSubscribe(std::string_view bytes, TailSubscribe& out) {
     if (field == 3) out.index = Index(value);
     if (field == 4) out.term = Term(value);
     if (field == 5) out.credit = value;
+    if (field == 6) out.insist = value != 0;
     return true;
   });
 }
@@ -89,18 +91,23 @@ bool DecodeTailBehind(std::string_view bytes, TailBehind& out) {
 std::string EncodeTailRefused(const TailRefused& m) {
   std::string out;
   PutIntField(out, 1, static_cast<std::uint64_t>(m.reason));
-  for (const NodeId id : m.instead) PutIntField(out, 2, id.value());
+  for (const std::string& address : m.instead) PutBytesField(out, 2, address);
   return out;
 }
 
 bool DecodeTailRefused(std::string_view bytes, TailRefused& out) {
   out = {};
   std::uint64_t reason = 0;
-  const bool ok = ForEachNumber(bytes, [&](std::uint32_t field, std::uint64_t value) {
-    if (field == 1) reason = value;
-    if (field == 2) out.instead.emplace_back(value);
-    return out.instead.size() <= kPathMax;
-  });
+  const bool ok = ForEachField(
+      bytes,
+      [&](std::uint32_t field, std::uint64_t value) {
+        if (field == 1) reason = value;
+        return true;
+      },
+      [&](std::uint32_t field, std::string_view value) {
+        if (field == 2) out.instead.emplace_back(value);
+        return out.instead.size() <= kPathMax && value.size() <= kRegistrationUrlBytesMax;
+      });
   if (!ok || reason < 1 || reason > 5) return false;
   out.reason = static_cast<TailRefusal>(reason);
   return true;

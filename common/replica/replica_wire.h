@@ -25,6 +25,7 @@ struct TailSubscribe {  // kTailSubscribe: subscriber -> upstream
   Index index;               // the newest entry it has; 0 = none
   Term term;                 // of that entry
   std::uint64_t credit = 0;  // bytes of entries it takes now; kCredit grants more
+  bool insist = false;       // to a leader: no follower could be reached
 };
 
 struct TailEntries {  // kTailEntries: contiguous committed entries, whole records
@@ -45,7 +46,7 @@ enum class TailRefusal : std::uint8_t {
 };
 struct TailRefused {  // kTailRefused
   TailRefusal reason = TailRefusal::kMismatch;
-  std::vector<NodeId> instead;  // kUseFollower
+  std::vector<std::string> instead;  // kUseFollower: the followers' peer addresses
 };
 
 struct TailState {  // kTailState: on connecting, when it changes, and at each heartbeat
