@@ -25,6 +25,7 @@ struct Facts {
   NodeId leader;           // 0 = unknown
   bool is_leader = false;  // this process is it: writes are proposed here
   bool confirmed = true;   // a read round completed within 3 election timeouts (`hasleader`)
+  bool learner = false;    // this process is a read learner
   bool ready = false;
   bool draining = false;
   Term term;  // the highest seen
