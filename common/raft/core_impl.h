@@ -79,6 +79,7 @@ class Core::Impl {
   bool CanCampaign() const { return IsVoter(configuration(), config_.id); }
   bool HearsLeader() const;
   Time DrawElectionTime();
+  Time DrawRetryTime();  // sooner: nobody leads, and only campaigns have to be kept apart
   const Time* ElectionTime() const;  // null for a leader
   void CountPreVotes();
   void CountElectionVotes();
