@@ -29,6 +29,11 @@ const Time* Core::Impl::ElectionTime() const {
   return nullptr;
 }
 
+bool Core::Impl::CanCampaign() const {
+  return std::any_of(configurations_.begin(), configurations_.end(),
+                     [this](const auto& known) { return IsVoter(known.second, config_.id); });
+}
+
 bool Core::Impl::HearsLeader() const {
   if (std::holds_alternative<Leader>(role_)) return true;  // else it had stepped down
   const auto* follower = std::get_if<Follower>(&role_);
