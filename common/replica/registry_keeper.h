@@ -62,7 +62,7 @@ class RegistryRenewer {
   RenewBundle Take(Time now);
   Time NextDeadline() const;
 
-  // The registry refuses us: a banned id. Empty otherwise.
+  // Why the registry refuses us (a banned id, a name taken over); empty if it does not.
   std::string Refused() const;
 
  private:
