@@ -45,11 +45,11 @@ TEST(ReplicaWire, TailMessagesRoundTrip) {
   EXPECT_EQ(entries.entries[0]->payload(), "seven");
 
   TailState state;
-  ASSERT_TRUE(
-      DecodeTailState(EncodeTailState({9, {NodeId(1), NodeId(2)}, true, Index(5), 0}), state));
+  ASSERT_TRUE(DecodeTailState(EncodeTailState({9, {NodeId(1), NodeId(2)}, true, true, Index(5), 0}),
+                              state));
   EXPECT_EQ(state.path, (std::vector<NodeId>{NodeId(1), NodeId(2)}));
   EXPECT_EQ(state.round_age, 0);
-  ASSERT_TRUE(DecodeTailState(EncodeTailState({9, {}, false, Index(5), -1}), state));
+  ASSERT_TRUE(DecodeTailState(EncodeTailState({9, {}, false, false, Index(5), -1}), state));
   EXPECT_EQ(state.round_age, -1);
 
   TailRefused refused;
@@ -105,7 +105,7 @@ TEST(ReplicaWire, NoBytesCrashADecoder) {
   const std::vector<std::string> seeds = {
       EncodeTailSubscribe({9, NodeId(1), Index(2), Term(3), 4, true}),
       EncodeTailEntries(TwoEntries()),
-      EncodeTailState({9, {NodeId(1), NodeId(2)}, true, Index(5), 1}),
+      EncodeTailState({9, {NodeId(1), NodeId(2)}, true, true, Index(5), 1}),
       EncodeTailRefused({TailRefusal::kUseFollower, {"a:1"}}),
       EncodeRenewBundle({{{NodeId(1), 2, 3}}, {Learner()}}),
       EncodeNodeState({}),

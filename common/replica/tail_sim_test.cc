@@ -271,7 +271,7 @@ class TailSim {
       ++node.received;
     }
     if (!out.apply.empty()) StepSource(i, TailSource::Committed{out.apply});
-    if (out.path) StepSource(i, TailSource::PathChanged{*out.path});
+    if (out.path) StepSource(i, TailSource::PathChanged{out.path->nodes, out.path->rooted});
     ASSERT_FALSE(out.need_snapshot) << "voters hold the whole log; seed " << seed_;
     Arm(i);
   }

@@ -35,7 +35,7 @@ struct Fixture {
     return out.connect[0].link;
   }
   TailState StateOf(std::vector<NodeId> path, bool leader = false, Micros age = 10) const {
-    return {kCluster, std::move(path), leader, Index(100), age};
+    return {kCluster, std::move(path), true, leader, Index(100), age};
   }
   std::uint64_t Subscribed(std::vector<Sink::Candidate> list, std::vector<NodeId> path) {
     Do(Sink::Candidates{std::move(list)});
@@ -66,7 +66,7 @@ TEST(TailSink, SubscribesAtItsOwnIndexAndTermOnceTheUpstreamToldItsState) {
   EXPECT_EQ(f.out.subscribe[0].message.index, Index(7));
   EXPECT_EQ(f.out.subscribe[0].message.term, Term(3));
   EXPECT_EQ(f.out.upstream, link);
-  EXPECT_EQ(f.out.path, (std::vector<NodeId>{NodeId(50), NodeId(1)}));
+  EXPECT_EQ(f.out.path, (Sink::Path{{NodeId(50), NodeId(1)}, true}));
 }
 
 TEST(TailSink, GivesEachEntryOnceInOrderAndSkipsWhatItHas) {
@@ -103,7 +103,7 @@ TEST(TailSink, FramesOfAnEarlierConnectionAreIgnored) {
 TEST(TailSink, RefusesAnUpstreamBelowItselfTooDeepOrOfAnotherCluster) {
   std::vector<NodeId> deep;
   for (std::uint64_t i = 1; i <= 9; ++i) deep.emplace_back(i);
-  TailState other{kCluster + 1, {NodeId(1)}, false, Index(1), 1};
+  TailState other{kCluster + 1, {NodeId(1)}, true, false, Index(1), 1};
   Fixture f;
   for (const TailState& state :
        {f.StateOf({NodeId(1), NodeId(50)}), f.StateOf(deep), f.StateOf({}), other}) {
@@ -114,6 +114,21 @@ TEST(TailSink, RefusesAnUpstreamBelowItselfTooDeepOrOfAnotherCluster) {
     EXPECT_TRUE(g.out.subscribe.empty());
     EXPECT_EQ(g.out.disconnect, std::vector<std::uint64_t>{link});
   }
+}
+
+TEST(TailSink, DoesNotChooseARelayThatHasNoVoterAboveItButStaysWithOneThatLosesIt) {
+  Fixture f;
+  f.Do(Sink::Candidates{{Configured("a")}});
+  TailState state = f.StateOf({NodeId(60)});
+  state.rooted = false;
+  f.Do(Sink::State{f.NextConnect(), state});
+  EXPECT_TRUE(f.out.subscribe.empty());
+  const auto link = f.NextConnect();
+  f.Do(Sink::State{link, f.StateOf({NodeId(60), NodeId(1)})});
+  ASSERT_EQ(f.out.subscribe.size(), 1U);
+  f.Do(Sink::State{link, state});
+  EXPECT_EQ(f.sink.upstream(), link);
+  EXPECT_FALSE(f.out.path->rooted);
 }
 
 TEST(TailSink, LeavesAnUpstreamWhosePathComesToContainIt) {
@@ -201,7 +216,7 @@ TEST(TailSink, BehindTakesTheGapFromAVoterAndReturns) {
   ASSERT_EQ(f.out.connect.size(), 1U);
   EXPECT_EQ(f.out.connect[0].address, "voter");
   const auto voter = f.out.connect[0].link;
-  f.Do(Sink::State{voter, {kCluster, {NodeId(2)}, false, Index(4), 10}});
+  f.Do(Sink::State{voter, {kCluster, {NodeId(2)}, true, false, Index(4), 10}});
   f.out.Clear();
   f.now += 60 * kMillisecond;
   f.Do(Sink::RoundCompleted{f.now});
