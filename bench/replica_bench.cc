@@ -49,8 +49,6 @@ void BM_GateBatch(benchmark::State& state) {
     }
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(served));
-  state.counters["us_per_read"] = benchmark::Counter(
-      static_cast<double>(served) / 1e6, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_GateBatch)->Arg(1)->Arg(128);
 

@@ -54,7 +54,6 @@ class TailSim {
     int child = 0;
     int parent = 0;
     std::uint64_t sink_link = 0;
-    bool open = true;
     Time last[2] = {0, 0};  // in order each way
   };
   struct Node {
@@ -285,7 +284,7 @@ class TailSim {
         return StepSink(i, TailSink::ConnectionLost{connect.link});
       }
       const std::uint64_t conn = ++last_conn_;
-      links_[conn] = {i, parent, connect.link, true, {now_, now_}};
+      links_[conn] = {i, parent, connect.link, {now_, now_}};
       node.conns[connect.link] = conn;
       StepSource(parent, TailSource::Connected{conn});
       StepSink(i, TailSink::ConnectionUp{connect.link});

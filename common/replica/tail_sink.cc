@@ -33,7 +33,7 @@ void TailSink::On(Time /*now*/, const Timer& /*in*/, Output& /*out*/) {}
 void TailSink::On(Time now, const Candidates& in, Output& out) {
   std::vector<Peer> peers;
   for (const Candidate& candidate : in.list) {
-    if (candidate.id == config_.self && config_.self != NodeId(0)) continue;
+    if (candidate.address.empty() || candidate.id == config_.self) continue;
     Peer peer;
     if (const Peer* known = Find(candidate.address)) peer = *known;
     peer.learned = false;
