@@ -103,7 +103,6 @@ void BM_RpcUnaryCodec(benchmark::State& state) {
     state.SkipWithError("a call failed");
   }
   state.counters["system_blocks"] = static_cast<double>(core.memory.system_allocations());
-  state.SetItemsProcessed(static_cast<std::int64_t>(observer.finished));
 }
 BENCHMARK(BM_RpcUnaryCodec)->Arg(32)->UseManualTime()->Iterations(20'000);
 
@@ -169,7 +168,6 @@ void BM_RpcUnaryLoopback(benchmark::State& state) {
   if (observer.failed > 0) state.SkipWithError("a call failed");
   state.counters["client_ns"] =
       static_cast<double>(client_nanos) / static_cast<double>(observer.finished);
-  state.SetItemsProcessed(static_cast<std::int64_t>(observer.finished));
   client.reset();
   acceptor.reset();
   server.reset();
