@@ -37,11 +37,27 @@ int AnyLeader(const SimCluster& cluster, Rng& rng) {
   return leaders[rng.Below(leaders.size())];
 }
 
+// The others believe that this node's process died, while it still believes to lead.
+void Isolate(SimCluster& cluster, int node) {
+  cluster.HealNetwork();
+  cluster.Partition({node});
+  for (int i = 0; i < kNodes; ++i) {
+    if (i != node) cluster.Step(i, PeerGone{NodeId(static_cast<std::uint64_t>(node) + 1)});
+  }
+}
+
+void LosePower(SimCluster& cluster) {
+  for (int i = 0; i < kNodes; ++i) {
+    if (cluster.up(i)) cluster.Crash(i);
+    cluster.Restart(i);
+  }
+}
+
 // One random thing, good or bad.
 void Act(SimCluster& cluster, Rng& rng) {
   const int node = static_cast<int>(rng.Below(kNodes));
   const int target = AnyLeader(cluster, rng);
-  switch (rng.Below(18)) {
+  switch (rng.Below(21)) {
     case 0:
       if (cluster.up(node)) {
         cluster.Crash(node);
@@ -71,6 +87,11 @@ void Act(SimCluster& cluster, Rng& rng) {
     case 8:
       cluster.Step(node, PeerGone{NodeId(rng.Below(kNodes) + 1)});
       return;
+    case 18:
+    case 19:
+      return Isolate(cluster, target);
+    case 20:
+      return LosePower(cluster);
     case 16:
     case 17:
       if (!cluster.up(target)) return;
