@@ -89,11 +89,6 @@ Status CheckBounds(const Names& names, const Consistency& c) {
   return OkStatus();
 }
 
-// A header that is there but empty has data; one that is absent has none.
-bool Given(std::string_view header) {
-  return header.data() != nullptr;
-}
-
 Status ApplyMetadata(const rpc::Metadata& metadata, Consistency& out) {
   const Names& names = kMetadataNames;
   if (!metadata.unknown_coppice.empty()) {
@@ -101,17 +96,18 @@ Status ApplyMetadata(const rpc::Metadata& metadata, Consistency& out) {
                    "; accepted are coppice-consistency, coppice-max-staleness and "
                    "coppice-min-revision");
   }
-  const bool any =
-      Given(metadata.consistency) || Given(metadata.max_staleness) || Given(metadata.min_revision);
-  if (!any) return Invalid("a coppice-* metadata key has no value");
-  if (Given(metadata.consistency)) {
+  if (metadata.consistency.empty() && metadata.max_staleness.empty() &&
+      metadata.min_revision.empty()) {
+    return Invalid("a coppice-* metadata key has no value");
+  }
+  if (!metadata.consistency.empty()) {
     COPPICE_RETURN_IF_ERROR(ParseMode(names.consistency, metadata.consistency, out.mode));
     out.max_staleness.reset();  // a bound of the listener goes with the listener's mode
   }
-  if (Given(metadata.max_staleness)) {
+  if (!metadata.max_staleness.empty()) {
     COPPICE_RETURN_IF_ERROR(ParseStaleness(names.max_staleness, metadata.max_staleness, out));
   }
-  if (Given(metadata.min_revision)) {
+  if (!metadata.min_revision.empty()) {
     COPPICE_RETURN_IF_ERROR(ParseMinRevision(names.min_revision, metadata.min_revision, out));
   }
   return CheckBounds(names, out);

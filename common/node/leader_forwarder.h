@@ -17,7 +17,7 @@ namespace coppice::node {
 // it unknown or not reached yet until their deadline. A write that left and whose connection was
 // lost fails as Unavailable: its outcome is unknown, so it is not sent twice. Thread: its io
 // loop's.
-class LeaderForwarder final : public Forwarder, private Backend::Observer {
+class LeaderForwarder final : public Forwarder, public Backend::Observer {
  public:
   LeaderForwarder(io::Loop& loop, io::Transport& transport, Rng rng);
   ~LeaderForwarder() override;
@@ -29,12 +29,12 @@ class LeaderForwarder final : public Forwarder, private Backend::Observer {
   void SetFallback(std::vector<api::Url> addresses) { fallback_ = std::move(addresses); }
   bool idle() const { return waiting_.empty() && (!backend_ || backend_->outstanding() == 0); }
 
- private:
   void OnUp(Backend& backend) override;
   void OnDown(Backend& backend, const Status& reason, std::vector<Unanswered> left) override;
   void OnNotProposed(Backend& backend, Unanswered request) override;
   void OnFrame(Backend& /*backend*/, const io::Frame& /*frame*/) override {}
 
+ private:
   bool LeaderAddress(api::Url& out);
   void Connect();
   void SendWaiting();

@@ -6,7 +6,7 @@
 #include "common/api/parse.h"
 #include "common/base/entry.h"
 #include "common/node/io_node.h"
-#include "proto/etcd/rpc.pb.h"
+#include "etcd/rpc.pb.h"
 
 namespace coppice::node {
 namespace {

@@ -32,6 +32,9 @@ struct Facts {
   Index commit;
   std::shared_ptr<const Members> members;  // voters and what is registered
   std::uint64_t registry_version = 0;
+  std::shared_ptr<const std::string> registry;  // its contents, as frame kRegistry carries them
+  NodeId parent;                                // whose log this learner tails; 0 = none
+  Index known_commit;                           // the newest committed entry it has heard of
   std::vector<std::pair<NodeId, mvcc::AlarmType>> alarms;
 };
 using FactsPtr = std::shared_ptr<const Facts>;

@@ -76,9 +76,12 @@ class Core::Impl {
   void BecomePreCandidate();
   void BecomeCandidate(bool transfer);
   void BecomeLeader();
-  bool CanCampaign() const { return IsVoter(configuration(), config_.id); }
+  // Also who is removed by a configuration that is not committed yet (thesis section 4.2.2): the
+  // majority of the old one may need its log.
+  bool CanCampaign() const;
   bool HearsLeader() const;
   Time DrawElectionTime();
+  Time DrawRetryTime();  // sooner: nobody leads, and only campaigns have to be kept apart
   const Time* ElectionTime() const;  // null for a leader
   void CountPreVotes();
   void CountElectionVotes();

@@ -1,14 +1,16 @@
 // Who leads: pre-vote, votes, timeouts (thesis sections 3.4, 3.6.1, 4.2.3, 9.6).
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "common/raft/core_impl.h"
 
 namespace coppice::raft {
 namespace {
 
-// After a leader's process died, or an election was split, everybody knows at once: a short jitter
-// separates the campaigns, where an election timeout would only add to the outage.
-constexpr Micros kCampaignJitter = 50 * kMillisecond;
+// When a leader's process died its followers know at once: a short jitter separates their
+// campaigns, where an election timeout would only add to the outage.
+constexpr Micros kGoneJitter = 50 * kMillisecond;
 
 }  // namespace
 
@@ -16,11 +18,20 @@ Time Core::Impl::DrawElectionTime() {
   return now_ + rng_.Between(config_.election_timeout, 2 * config_.election_timeout);
 }
 
+Time Core::Impl::DrawRetryTime() {
+  return now_ + rng_.Between(config_.election_timeout / 20, config_.election_timeout / 4);
+}
+
 const Time* Core::Impl::ElectionTime() const {
   if (const auto* state = std::get_if<Follower>(&role_)) return &state->election_at;
   if (const auto* state = std::get_if<PreCandidate>(&role_)) return &state->election_at;
   if (const auto* state = std::get_if<Candidate>(&role_)) return &state->election_at;
   return nullptr;
+}
+
+bool Core::Impl::CanCampaign() const {
+  return std::any_of(configurations_.begin(), configurations_.end(),
+                     [this](const auto& known) { return IsVoter(known.second, config_.id); });
 }
 
 bool Core::Impl::HearsLeader() const {
@@ -80,6 +91,10 @@ void Core::Impl::On(NodeId from, const PreVoteRequest& m) {
   // Granting promises nothing: neither term nor vote changes.
   const bool granted = m.term > term_ && !HearsLeader() && log_.UpToDate(m.last_index, m.last_term);
   SendNow(from, PreVoteReply{granted ? m.term : term_, granted});
+  if (Follower* follows = follower(); granted && follows != nullptr) {
+    // The sender is about to campaign; one that starts just after it would split the votes.
+    follows->election_at = std::max(follows->election_at, DrawRetryTime());
+  }
 }
 
 void Core::Impl::On(NodeId from, const PreVoteReply& m) {
@@ -121,6 +136,9 @@ void Core::Impl::On(NodeId from, const VoteReply& m) {
   auto* state = std::get_if<Candidate>(&role_);
   if (state == nullptr) return;
   state->votes[from] = m.granted;
+  // The votes are split, perhaps with a voter that is gone for good. A quorum had pre-voted, so
+  // there is no leader to disturb, and waiting a whole timeout only adds to the outage.
+  if (!m.granted) state->election_at = std::min(state->election_at, DrawRetryTime());
   CountElectionVotes();
 }
 
@@ -132,11 +150,7 @@ void Core::Impl::CountElectionVotes() {
     return vote->second;
   });
   if (tally == Tally::kWon) BecomeLeader();
-  if (tally == Tally::kLost) {
-    // Split between several: a quorum had pre-voted, so there is no leader to disturb.
-    BecomeFollower(term_, NodeId(0));
-    follower()->election_at = now_ + rng_.Between(0, kCampaignJitter);
-  }
+  if (tally == Tally::kLost) BecomeFollower(term_, NodeId(0));
 }
 
 void Core::Impl::BecomeLeader() {
@@ -169,7 +183,7 @@ void Core::Impl::On(const PeerGone& input) {
   Follower* follows = follower();
   if (follows == nullptr || follows->leader != input.peer) return;
   follows->leader = NodeId(0);
-  follows->election_at = now_ + rng_.Between(0, kCampaignJitter);
+  follows->election_at = now_ + rng_.Between(0, kGoneJitter);
 }
 
 }  // namespace coppice::raft

@@ -150,7 +150,9 @@ Append* Core::Impl::UnsentAppend(NodeId to) {
 void Core::Impl::Stamp(const Leader& leads, Progress& peer, Append& append) {
   append.commit = commit_;
   append.round = leads.reads.round();
-  peer.sent_commit = commit_;
+  // The receiver takes over only what the append has shown to be equal.
+  const Index shown = append.prev_index + append.entries.size();
+  peer.sent_commit = std::max(peer.sent_commit, std::min(commit_, shown));
   peer.sent_at = now_;
   peer.SentRound(append.round, now_);
 }
@@ -181,6 +183,7 @@ void Core::Impl::On(NodeId from, const AppendReply& m) {
     peer.Refused(m.prev_index, log_.LastNotAbove(m.hint_index, m.hint_term));
   }
   SendEntries(*leads, from, peer);
+  TellCommit(*leads, /*at_once=*/false);
 }
 
 void Core::Impl::On(EntriesRead& input) {
@@ -238,7 +241,7 @@ void Core::Impl::TellCommit(Leader& leads, bool at_once) {
   leads.commit_due = at_once ? kNever : leads.commit_due;
   const bool idle = commit_ == log_.last_index();
   for (auto& [id, peer] : leads.peers) {
-    if (peer.sent_commit >= commit_) continue;
+    if (peer.sent_commit >= std::min(commit_, peer.next() - 1)) continue;
     if (idle || at_once || UnsentAppend(id) != nullptr) {
       SendEmpty(leads, id, peer);
     } else {

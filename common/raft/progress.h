@@ -58,7 +58,7 @@ class Progress {
   Time contact;                   // when the peer last answered in this term
   Time sent_at = 0;               // when anything was last sent to it
   Time snapshot_sent_at = 0;      // in state snapshot
-  Index sent_commit;              // the highest commit index it was told
+  Index sent_commit;              // the highest commit index it could take over
   std::uint64_t sent_round = 0;   // the newest read round it was sent...
   std::uint64_t echo = 0;         // ...and the newest it echoed
   std::uint64_t timed_round = 0;  // the round whose answer is being timed; 0 = none...

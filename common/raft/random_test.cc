@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "common/raft/quorum.h"
 #include "common/raft/sim_cluster.h"
 
 namespace coppice::raft {
@@ -9,11 +10,28 @@ namespace {
 
 constexpr int kNodes = 5;
 
+// A change that is safe by itself; whether it is possible now is the leader's to say.
+Configuration RandomChange(const Configuration& now, Rng& rng) {
+  if (now.joint()) return {now.voters, {}, now.learners};
+  Configuration next;
+  for (std::uint64_t id = 1; id <= kNodes; ++id) {
+    if (rng.Chance(0.7)) {
+      next.voters.emplace_back(id);
+    } else if (rng.Chance(0.5)) {
+      next.learners.emplace_back(id);
+    }
+  }
+  if (next.voters.size() < 2) return now;
+  next.voters_old = now.voters;
+  std::erase_if(next.learners, [&now](NodeId id) { return IsVoter(now, id); });
+  return next;
+}
+
 // One random thing, good or bad.
 void Act(SimCluster& cluster, Rng& rng) {
   const int node = static_cast<int>(rng.Below(kNodes));
   const int target = rng.Chance(0.8) && cluster.leader() >= 0 ? cluster.leader() : node;
-  switch (rng.Below(16)) {
+  switch (rng.Below(18)) {
     case 0:
       if (cluster.up(node)) {
         cluster.Crash(node);
@@ -43,6 +61,12 @@ void Act(SimCluster& cluster, Rng& rng) {
     case 8:
       cluster.Step(node, PeerGone{NodeId(rng.Below(kNodes) + 1)});
       return;
+    case 16:
+    case 17:
+      if (!cluster.up(target)) return;
+      cluster.Step(target,
+                   ChangeConfig{RandomChange(cluster.core(target).status().configuration, rng), 0});
+      return;
     case 9:
     case 10:
     case 11:
@@ -60,6 +84,17 @@ void Heal(SimCluster& cluster) {
     if (!cluster.up(i)) cluster.Restart(i);
   }
   cluster.RunUntil(cluster.now() + 10 * kSecond);
+  // Everybody votes again: out of a joint configuration, into one with all, and out of that.
+  Configuration all;
+  for (std::uint64_t id = 1; id <= kNodes; ++id) all.voters.emplace_back(id);
+  for (int i = 0; i < 3; ++i) {
+    if (cluster.leader() < 0) return;
+    const Configuration now = cluster.core(cluster.leader()).status().configuration;
+    Configuration next{now.voters, {}, now.learners};
+    if (!now.joint()) next = {all.voters, now.voters, {}};
+    if (now != all) cluster.Step(cluster.leader(), ChangeConfig{next, 0});
+    cluster.RunUntil(cluster.now() + 5 * kSecond);
+  }
 }
 
 void RunSeed(std::uint64_t seed) {
@@ -71,6 +106,7 @@ void RunSeed(std::uint64_t seed) {
   faults.duplicate = rng.Unit() * 0.2;
   faults.delay_max = rng.Between(kMillisecond, 100 * kMillisecond);
   faults.sync_max = rng.Between(kMillisecond, 60 * kMillisecond);
+  faults.turn_max = rng.Chance(0.5) ? 0 : rng.Between(0, 5 * kMillisecond);
   cluster.set_faults(faults);
   const Micros pace = rng.Between(5, 300) * kMillisecond;
   for (int i = 0; i < 120; ++i) {

@@ -8,7 +8,7 @@
 namespace coppice::raft {
 
 SimCluster::SimCluster(std::uint64_t seed, int nodes) : rng_(seed) {
-  for (int i = 0; i < nodes; ++i) configuration_.voters.push_back(Id(i));
+  for (int i = 0; i < nodes; ++i) configurations_[Index(0)].voters.push_back(Id(i));
   nodes_.resize(static_cast<std::size_t>(nodes));
   for (int i = 0; i < nodes; ++i) Restart(i);
 }
@@ -48,7 +48,8 @@ void SimCluster::Crash(int node) {
   const std::size_t survive = rng_.Below(n.unsynced.size() + 1);
   for (std::size_t i = 0; i < survive; ++i) n.disk.Apply(n.unsynced[i].first);
   n.unsynced.clear();
-  n.syncing = n.fetching = false;
+  n.syncing = n.fetching = n.in_turn = false;
+  n.turn.Clear();
   n.core.reset();
   ++n.life;
   n.state.resize(n.flushed.value());
@@ -57,7 +58,7 @@ void SimCluster::Crash(int node) {
 BootState SimCluster::Boot(const Node& node) const {
   BootState boot;
   boot.hard_state = node.disk.hard_state;
-  boot.configuration = configuration_;
+  boot.configuration = ConfigurationAt(node.flushed);
   boot.snapshot_index = node.disk.base;
   boot.snapshot_term = node.disk.base_term;
   boot.last_index = node.disk.base + node.disk.log.size();
@@ -101,14 +102,29 @@ void SimCluster::HealNetwork() {
 void SimCluster::Step(int node, Input input) {
   Node& n = at(node);
   if (n.core == nullptr) return;
-  Output out;
-  const Status before = n.core->status();
-  n.core->Step(now_, std::move(input), out);
-  safety_.Stepped(Id(node), before, *n.core, out);
+  if (!n.in_turn) {
+    n.in_turn = true;
+    n.before = n.core->status();
+    OnNode(node, rng_.Between(0, faults_.turn_max), [this, node] { EndTurn(node); });
+  }
+  n.core->Step(now_, std::move(input), n.turn);
+  ArmTimer(node);
+}
+
+void SimCluster::EndTurn(int node) {
+  Node& n = at(node);
+  if (!n.in_turn) return;
+  n.in_turn = false;
+  const Output out = std::exchange(n.turn, {});
+  safety_.Stepped(Id(node), n.before, *n.core, out);
   Perform(node, out);
 }
 
-void SimCluster::Perform(int node, Output& out) {
+const Configuration& SimCluster::ConfigurationAt(Index index) const {
+  return std::prev(configurations_.upper_bound(index))->second;
+}
+
+void SimCluster::Perform(int node, const Output& out) {
   Node& n = at(node);
   ApplyEntries(node, out);
   for (const Outbound& outbound : out.send_now) Send(node, outbound);
@@ -120,7 +136,6 @@ void SimCluster::Perform(int node, Output& out) {
   }
   for (const ReadLog& wanted : out.read_log) ReadFromDisk(node, wanted);
   if (out.fetch_snapshot) Fetch(node, *out.fetch_snapshot);
-  ArmTimer(node);
 }
 
 void SimCluster::ApplyEntries(int node, const Output& out) {
@@ -128,6 +143,9 @@ void SimCluster::ApplyEntries(int node, const Output& out) {
   for (const EntryPtr& entry : out.apply) {
     COPPICE_CHECK(entry->index().value() == n.state.size() + 1, "applied once, in order");
     n.state.emplace_back(entry->payload());
+    if (entry->kind() == RecordKind::kConfiguration) {
+      COPPICE_CHECK(DecodeConfiguration(entry->payload(), configurations_[entry->index()]));
+    }
   }
   if (out.apply.empty()) return;
   const Index applied = out.apply.back()->index();
@@ -199,6 +217,7 @@ void SimCluster::Fetch(int node, const FetchSnapshot& wanted) {
   OnNode(node, rng_.Between(kMillisecond, 50 * kMillisecond), [this, node, from, wanted] {
     Node& n = at(node);
     n.fetching = false;
+    EndTurn(node);
     const Index index = Index(at(from).state.size());
     const bool reachable = up(from) && !cut_.contains({from, node});
     const Term term = reachable ? core(from).TermAt(index) : Term(0);
@@ -211,7 +230,7 @@ void SimCluster::Fetch(int node, const FetchSnapshot& wanted) {
     n.flushed = n.disk.base = index;
     n.disk.base_term = term;
     n.disk.log.clear();
-    Step(node, SnapshotSaved{index, term, configuration_});
+    Step(node, SnapshotSaved{index, term, ConfigurationAt(index)});
   });
 }
 
@@ -232,12 +251,12 @@ void SimCluster::ArmTimer(int node) {
   if (due == n.timer) return;
   n.timer = due;
   if (due == kNever) return;
-  COPPICE_CHECK(due >= now_, "a timer that was handled is not due again");
   At(std::max(due, now_), [this, node, due, life = n.life] {
     Node& timed = at(node);
     if (timed.core == nullptr || timed.life != life || timed.timer != due) return;
     timed.timer = kNever;
     Step(node, Timer{});
+    COPPICE_CHECK(timed.core->NextDeadline() > now_, "a timer that was handled is not due again");
   });
 }
 

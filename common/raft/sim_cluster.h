@@ -25,6 +25,7 @@ class SimCluster {
     double duplicate = 0;
     Micros delay_max = 2 * kMillisecond;
     Micros sync_max = 3 * kMillisecond;
+    Micros turn_max = 0;  // inputs of this long share an Output
   };
 
   SimCluster(std::uint64_t seed, int nodes);
@@ -72,6 +73,9 @@ class SimCluster {
     Disk disk;
     std::vector<std::pair<Write, std::vector<Outbound>>> unsynced;
     bool syncing = false;
+    bool in_turn = false;  // `turn` has effects that nobody has seen yet
+    Output turn;
+    Status before;  // as the turn began
     Time timer = kNever;
     std::vector<std::string> state;  // state[i] is the payload of entry i + 1
     Index flushed;                   // a restart finds the state as of here
@@ -91,7 +95,9 @@ class SimCluster {
   static int IndexOf(NodeId id) { return static_cast<int>(id.value()) - 1; }
   void At(Time when, std::function<void()> run);
   void OnNode(int node, Micros delay, std::function<void()> run);  // void if it restarts
-  void Perform(int node, Output& out);
+  void EndTurn(int node);
+  void Perform(int node, const Output& out);
+  const Configuration& ConfigurationAt(Index index) const;  // of the committed log
   void Send(int from, const Outbound& outbound);
   void Sync(int node);
   void ApplyEntries(int node, const Output& out);
@@ -105,7 +111,7 @@ class SimCluster {
   std::uint64_t sequence_ = 0;
   std::uint64_t next_id_ = 1;
   Faults faults_;
-  Configuration configuration_;
+  std::map<Index, Configuration> configurations_;  // committed, by the index of the entry
   std::vector<Node> nodes_;
   std::set<std::pair<int, int>> cut_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;

@@ -111,9 +111,10 @@ void ReadGate::On(Time now, const UpstreamAnswer& in, Output& out) {
   Remember({in.index, round->stamped ? round->sent_at : 0, round->members.loops});
   round->id = 0;
   round->members.Clear();
-  // Someone already waiting shows that rounds follow each other closely: gather a little more.
+  // Someone already waiting shows that rounds follow each other closely: gather a little more. The
+  // gap shrinks slowly, since under load a big batch and a small one take turns.
   gap_ = waiting_.urgent ? std::min(config_.gap_max, std::max(gap_ * 2, config_.gap_max / 8))
-                         : gap_ / 2;
+                         : std::max<Micros>(0, gap_ - gap_ / 8 - 1);
   ServeApplied(out);
 }
 

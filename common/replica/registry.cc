@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/coding.h"
@@ -198,27 +199,32 @@ Registry::Outcome Registry::Apply(Index index, std::string_view payload,
   return outcome;
 }
 
+std::string Registry::WhyRefused(const Registration& r) const {
+  if (std::string wrong = CheckRegistration(r); !wrong.empty()) return wrong;
+  if (const Ban* ban = FindBan(r.id)) {
+    return fmt::format("node {:x} was removed from the cluster: {}", r.id.value(), ban->reason);
+  }
+  if (const Node* known = Find(r.id); known != nullptr && known->registration.boot > r.boot) {
+    return "a newer process has this node's id";
+  }
+  for (const auto& [id, node] : nodes_) {
+    if (id != r.id && node.registration.name == r.name && node.registration.boot >= r.boot) {
+      return fmt::format("the name \"{}\" belongs to node {:x}, which started later", r.name,
+                         id.value());
+    }
+  }
+  return {};
+}
+
 Registry::Outcome Registry::ApplyJoin(Index index, const RegistryJoin& join,
                                       std::vector<mvcc::MetaWrite>& writes) {
   const Registration& r = join.registration;
-  if (std::string wrong = CheckRegistration(r); !wrong.empty()) return {false, std::move(wrong)};
-  if (const Ban* ban = FindBan(r.id)) {
-    return {false,
-            fmt::format("node {:x} was removed from the cluster: {}", r.id.value(), ban->reason)};
-  }
-  if (const Node* known = Find(r.id)) {
-    if (known->registration == r) return {};
-    if (known->registration.boot > r.boot) return {false, "a newer process has this node's id"};
-  }
-  for (const auto& [id, node] : nodes_) {
-    if (id == r.id || node.registration.name != r.name) continue;
-    if (node.registration.boot >= r.boot) {
-      return {false, fmt::format("the name \"{}\" belongs to node {:x}, which started later",
-                                 r.name, id.value())};
-    }
-    Erase(id, writes);
-    break;
-  }
+  if (std::string why = WhyRefused(r); !why.empty()) return {false, std::move(why)};
+  if (const Node* known = Find(r.id); known != nullptr && known->registration == r) return {};
+  const auto same_name = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& item) {
+    return item.first != r.id && item.second.registration.name == r.name;
+  });
+  if (same_name != nodes_.end()) Erase(NodeId(same_name->first), writes);
   Node& node = nodes_[r.id];
   node = {r, index.value()};
   writes.push_back({KeyOf(kNodeKey, r.id), EncodeNode(node)});

@@ -72,6 +72,8 @@ class Registry {
   const Nodes& nodes() const { return nodes_; }
   const Node* Find(NodeId id) const;
   const Ban* FindBan(NodeId id) const;
+  // Why this node may not join as things are; empty if it may.
+  std::string WhyRefused(const Registration& registration) const;
   std::uint64_t version() const { return version_; }  // index of the last entry that changed it
 
   // Everything, for those that hold no store (frame kRegistry).

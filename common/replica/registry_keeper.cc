@@ -38,9 +38,9 @@ void RegistryKeeper::Received(Time now, const RenewBundle& bundle,
     heard = std::max(heard, now - renewal.age);
   }
   for (const Registration& join : bundle.joins) {
-    if (!CheckRegistration(join).empty() || registry_.FindBan(join.id) != nullptr) continue;
+    if (!registry_.WhyRefused(join).empty()) continue;
     const Registry::Node* node = registry_.Find(join.id);
-    if (node == nullptr || node->registration.boot <= join.boot) heard_[join.id] = now;
+    heard_[join.id] = now;
     if (node != nullptr && node->registration == join) continue;
     Proposed& proposed = proposed_[join.id];
     if (proposed.registration == join && now < proposed.retry_at) continue;
@@ -110,8 +110,7 @@ bool RegistryRenewer::Registered() const {
 }
 
 std::string RegistryRenewer::Refused() const {
-  const Registry::Ban* ban = has_own_ ? registry_.FindBan(own_.id) : nullptr;
-  return ban == nullptr ? std::string() : ban->reason;
+  return has_own_ ? registry_.WhyRefused(own_) : std::string();
 }
 
 Time RegistryRenewer::OwnDue() const {

@@ -58,11 +58,12 @@ class RegistryRenewer {
   void SetOwn(Registration own);  // at start and when it changes: parent, addresses
   void UpstreamChanged(Time now);
   void Received(Time now, const RenewBundle& bundle);  // from below
-  // At NextDeadline: what to send upstream; empty if nothing is due.
+  // At NextDeadline: what to send upstream; empty if nothing is due. Only while there is an
+  // upstream: without one the deadline stays in the past, and what children sent is kept.
   RenewBundle Take(Time now);
   Time NextDeadline() const;
 
-  // The registry refuses us: a banned id. Empty otherwise.
+  // Why the registry refuses us (a banned id, a name taken over); empty if it does not.
   std::string Refused() const;
 
  private:

@@ -120,6 +120,7 @@ std::string EncodeTailState(const TailState& m) {
   PutIntField(out, 3, m.leader ? 1 : 0);
   PutIntField(out, 4, m.commit.value());
   PutIntField(out, 5, PackAge(m.round_age));
+  PutIntField(out, 6, m.rooted ? 1 : 0);
   return out;
 }
 
@@ -131,6 +132,7 @@ bool DecodeTailState(std::string_view bytes, TailState& out) {
     if (field == 3) out.leader = value != 0;
     if (field == 4) out.commit = Index(value);
     if (field == 5) out.round_age = UnpackAge(value);
+    if (field == 6) out.rooted = value != 0;
     return out.path.size() <= kPathMax;
   });
 }

@@ -52,6 +52,7 @@ struct TailRefused {  // kTailRefused
 struct TailState {  // kTailState: on connecting, when it changes, and at each heartbeat
   std::uint64_t cluster_id = 0;
   std::vector<NodeId> path;  // the upstream first, its root last
+  bool rooted = false;       // the path's last is a voter: the chain is whole
   bool leader = false;
   Index commit;
   Micros round_age = -1;  // since its newest completed ReadIndex round; -1 = none yet

@@ -19,7 +19,7 @@ void TailSink::Output::Clear() {
 }
 
 TailSink::TailSink(const TailSinkConfig& config, Rng rng)
-    : config_(config), rng_(rng), cluster_id_(config.cluster_id), path_{config.self} {}
+    : config_(config), rng_(rng), cluster_id_(config.cluster_id), path_{{config.self}, false} {}
 
 void TailSink::Step(Time now, const Input& input, Output& out) {
   std::visit([&](const auto& in) { On(now, in, out); }, input);
@@ -33,7 +33,7 @@ void TailSink::On(Time /*now*/, const Timer& /*in*/, Output& /*out*/) {}
 void TailSink::On(Time now, const Candidates& in, Output& out) {
   std::vector<Peer> peers;
   for (const Candidate& candidate : in.list) {
-    if (candidate.id == config_.self && config_.self != NodeId(0)) continue;
+    if (candidate.address.empty() || candidate.id == config_.self) continue;
     Peer peer;
     if (const Peer* known = Find(candidate.address)) peer = *known;
     peer.learned = false;
@@ -88,13 +88,14 @@ std::string TailSink::Objection(const TailState& state) const {
 void TailSink::OnProbeState(Time now, const TailState& state, Output& out) {
   if (Peer* peer = Find(probe_.address)) {
     peer->leader = state.leader;
-    peer->candidate.voter = state.path.size() == 1;
+    peer->candidate.voter = state.rooted && state.path.size() == 1;
     if (!state.path.empty()) peer->candidate.id = state.path.front();
   }
   if (const std::string objection = Objection(state); !objection.empty()) {
     out.notes.push_back(fmt::format("upstream {} refused: {}", probe_.address, objection));
     return DropProbe(now, true, out);
   }
+  if (!state.rooted) return DropProbe(now, false, out);
   const bool newer = state.round_age >= 0 && now - state.round_age > round_sent_at_;
   const bool wanted =
       current_.id == 0 || (probe_.returning ? MayReturn() : now >= StuckAt() && newer);
@@ -108,8 +109,8 @@ void TailSink::OnCurrentState(Time now, const TailState& state, Output& out) {
   }
   if (Peer* peer = Find(current_.address)) peer->leader = state.leader;
   NoteCommit(state.commit);
-  std::vector<NodeId> path{config_.self};
-  path.insert(path.end(), state.path.begin(), state.path.end());
+  Path path{{config_.self}, state.rooted};
+  path.nodes.insert(path.nodes.end(), state.path.begin(), state.path.end());
   SetPath(std::move(path), out);
 }
 
@@ -195,7 +196,7 @@ void TailSink::GrantCredit(std::size_t bytes, Output& out) {
 void TailSink::On(Time now, const Behind& in, Output& out) {
   if (in.link == 0 || in.link != current_.id) return;
   Peer* peer = Find(current_.address);
-  const bool from_voter = path_.size() == 2;
+  const bool from_voter = path_.nodes.size() == 2 && path_.rooted;
   const std::string relay = current_.address;
   if (peer != nullptr) peer->first_index = in.message.first_index;
   Leave(now, "we are below its memory", false, out);
@@ -308,7 +309,7 @@ void TailSink::Leave(Time now, const std::string& why, bool failed, Output& out)
   }
   current_ = {};
   probe_pause_until_ = now;
-  SetPath({config_.self}, out);
+  SetPath({{config_.self}, false}, out);
 }
 
 void TailSink::Failed(Time now, Peer& peer) {
@@ -317,7 +318,7 @@ void TailSink::Failed(Time now, Peer& peer) {
   peer.not_before = now + rng_.Between(full / 2, full);
 }
 
-void TailSink::SetPath(std::vector<NodeId> path, Output& out) {
+void TailSink::SetPath(Path path, Output& out) {
   if (path == path_) return;
   path_ = std::move(path);
   out.path = path_;

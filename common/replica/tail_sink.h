@@ -84,6 +84,11 @@ class TailSink {
   using Input = std::variant<Timer, Candidates, ConnectionUp, ConnectionLost, State, Entries,
                              Behind, Refused, RoundCompleted, Applied, SnapshotInstalled>;
 
+  struct Path {
+    std::vector<NodeId> nodes;  // [self, ..., root]
+    bool rooted = false;        // the root is a voter
+    bool operator==(const Path&) const = default;
+  };
   struct Connect {
     std::uint64_t link = 0;
     std::string address;
@@ -105,9 +110,9 @@ class TailSink {
     std::vector<SendSubscribe> subscribe;
     std::vector<SendCredit> credit;
     std::vector<EntryPtr> apply;
-    std::optional<std::vector<NodeId>> path;  // [self, ..., root], for the own TailSource
-    bool need_snapshot = false;               // nothing more comes until SnapshotInstalled
-    std::vector<std::string> notes;           // for the log: why an upstream was left
+    std::optional<Path> path;        // for the own TailSource
+    bool need_snapshot = false;      // nothing more comes until SnapshotInstalled
+    std::vector<std::string> notes;  // for the log: why an upstream was left
     void Clear();
   };
 
@@ -122,7 +127,7 @@ class TailSink {
   std::uint64_t cluster_id() const { return cluster_id_; }
   std::uint64_t upstream() const { return current_.id; }  // link; 0 = none
   std::string upstream_address() const { return current_.address; }
-  NodeId upstream_id() const { return path_.size() > 1 ? path_[1] : NodeId(0); }
+  NodeId upstream_id() const { return path_.nodes.size() > 1 ? path_.nodes[1] : NodeId(0); }
 
  private:
   struct Peer {
@@ -166,7 +171,7 @@ class TailSink {
   void Adopt(Time now, const TailState& state, Output& out);
   void Leave(Time now, const std::string& why, bool failed, Output& out);
   void DropProbe(Time now, bool failed, Output& out);
-  void SetPath(std::vector<NodeId> path, Output& out);
+  void SetPath(Path path, Output& out);
   void GrantCredit(std::size_t bytes, Output& out);
   bool TakeEntry(const EntryPtr& entry, std::string& error, Output& out);
   void NoteCommit(Index commit);
@@ -187,7 +192,7 @@ class TailSink {
   std::uint64_t last_link_ = 0;
   Time probe_pause_until_ = 0;  // between looks at others while stuck
   std::string home_;            // the relay that said Behind; empty = none
-  std::vector<NodeId> path_;
+  Path path_;
   Time round_sent_at_ = 0;
   bool wants_snapshot_ = false;
   Index last_index_;

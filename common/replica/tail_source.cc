@@ -15,7 +15,8 @@ void TailSource::Output::Clear() {
   read_wal.clear();
 }
 
-TailSource::TailSource(const TailSourceConfig& config) : config_(config), path_{config.self} {}
+TailSource::TailSource(const TailSourceConfig& config)
+    : config_(config), path_{config.self}, rooted_(config.reads_wal) {}
 
 void TailSource::Step(Time now, const Input& input, Output& out) {
   std::visit([&](const auto& in) { On(now, in, out); }, input);
@@ -128,8 +129,9 @@ void TailSource::On(Time now, const Restarted& in, Output& out) {
 }
 
 void TailSource::On(Time now, const PathChanged& in, Output& out) {
-  if (in.path == path_) return;
+  if (in.path == path_ && in.rooted == rooted_) return;
   path_ = in.path;
+  rooted_ = in.rooted;
   for (auto& [conn, link] : links_) {
     if (!link.subscribed) continue;
     if (std::find(path_.begin(), path_.end(), link.node) != path_.end()) {
@@ -254,6 +256,7 @@ TailState TailSource::State(Time now) const {
   TailState state;
   state.cluster_id = config_.cluster_id;
   state.path = path_;
+  state.rooted = rooted_;
   state.leader = leader_;
   state.commit = last_index();
   state.round_age = round_sent_at_ == 0 ? -1 : now - round_sent_at_;

@@ -69,6 +69,7 @@ class TailSource {
   };
   struct PathChanged {  // [self, ..., root]
     std::vector<NodeId> path;
+    bool rooted = true;
   };
   struct LeaderChanged {  // followers: addresses of those alive; empty: subscribers may stay here
     bool leader = false;
@@ -176,6 +177,7 @@ class TailSource {
   std::uint64_t end_ = 0;
   Links links_;
   std::vector<NodeId> path_;
+  bool rooted_;
   bool leader_ = false;
   std::vector<std::string> followers_;
   Time round_sent_at_ = 0;  // 0 = none

@@ -45,8 +45,8 @@ class RocksDbPlace final : public Place {
 
 // A KeyValue as a client would read it.
 struct Kv {
-  std::string key;
-  std::string value;
+  std::string key{};
+  std::string value{};
   Revision create = 0;
   Revision mod = 0;
   std::int64_t version = 0;
