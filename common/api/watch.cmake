@@ -1,7 +1,4 @@
 # The Watch service: a pure session, and the gRPC method on it.
-if(NOT TARGET mvcc)
-  return()
-endif()
 coppice_library(api_watch
   SOURCES watch_request.cc watch_session.cc
   DEPS mvcc_types base)
