@@ -114,7 +114,7 @@ def format_check(step):
 
 def tidy(step):
     step.count(step.run("python3", "deploy/tidy.py") == 0)
-    code = step.run("python3", "-m", "unittest", "-v", "deploy/tidy_test.py")
+    code = step.run("python3", "deploy/tidy_test.py", "-v")
     step.log.flush()
     with open(step.log_path, encoding="utf-8") as f:
         text = f.read()
