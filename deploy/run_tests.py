@@ -2,7 +2,7 @@
 """Runs every test of the repository; deploy/test.sh starts it once the packages are there.
 
 A line for each step, and at the end `N passed, N failed`: the cases of the unit and end-to-end
-tests, one for the format, one for each tidy check, one for clang-tidy, and the unit tests again
+tests, one for the format, one for tidy and one for each of its own tests, one for clang-tidy, and the unit tests again
 under each sanitizer. Exit 0 only if nothing failed. Logs are in build/test-logs; the end of a
 failing step's log is printed.
 
@@ -114,12 +114,17 @@ def format_check(step):
 
 def tidy(step):
     step.count(step.run("python3", "deploy/tidy.py") == 0)
-    code = step.run("python3", "deploy/tidy_test.py", "-v")
-    step.log.flush()
-    with open(step.log_path, encoding="utf-8") as f:
-        text = f.read()
-    step.passed += len(re.findall(r"\.\.\. ok$", text, re.M))
-    failed = len(re.findall(r"\.\.\. (?:FAIL|ERROR)$", text, re.M))
+    run_unittest(step, "deploy/tidy_test.py")
+
+
+def scripts(step):
+    run_unittest(step, "deploy/local_test.py")
+
+
+def run_unittest(step, path):
+    code, output = step.run("sh", "-c", f"exec python3 {path} -v 2>&1", output=True)
+    step.passed += len(re.findall(r"\.\.\. ok$", output, re.M))
+    failed = len(re.findall(r"\.\.\. (?:FAIL|ERROR)$", output, re.M))
     step.failed += failed if code == 0 else max(failed, 1)
 
 
@@ -166,6 +171,7 @@ STEPS = [
     ("build", build, 1200),
     ("format", format_check, 60),
     ("tidy", tidy, 120),
+    ("scripts", scripts, 120),
     ("unit", unit, 600),
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
