@@ -58,6 +58,7 @@ void RaftDriver::OnTurn(Time now) {
     status_ = status;
     hooks_.changed(status_);
   }
+  hooks_.turn_done();
   ArmTimer();
 }
 

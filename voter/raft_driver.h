@@ -29,6 +29,8 @@ class RaftDriver final : private io::TurnTask {
     std::function<void(std::uint64_t id)> read_refused;
     // Role, term, leader or commit changed in this turn.
     std::function<void(const raft::Status& status)> changed;
+    // The turn's effects are all out.
+    std::function<void()> turn_done;
   };
 
   RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal,

@@ -18,7 +18,7 @@ enum class SortOrder : std::uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };
 enum class SortTarget : std::uint8_t { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };
 
 struct RangeOp {
-  KeyRange range;
+  KeyRange range{};
   std::int64_t limit = 0;  // 0 = none
   Revision revision = 0;   // 0 = latest
   SortOrder sort_order = SortOrder::kNone;
@@ -37,8 +37,8 @@ struct RangeOp {
 };
 
 struct PutOp {
-  std::string key;
-  std::string value;
+  std::string key{};
+  std::string value{};
   std::int64_t lease = 0;
   bool prev_kv = false;
   bool ignore_value = false;
@@ -46,7 +46,7 @@ struct PutOp {
 };
 
 struct DeleteOp {
-  KeyRange range;
+  KeyRange range{};
   bool prev_kv = false;
 };
 
@@ -62,11 +62,11 @@ enum class CompareResult : std::uint8_t { kEqual = 0, kGreater = 1, kLess = 2, k
 // Holds if it holds for every key in the range. A key that does not exist compares as all zeros,
 // except that a value compare of it fails; an empty range holds (etcd applyCompares).
 struct Compare {
-  KeyRange range;
+  KeyRange range{};
   CompareTarget target = CompareTarget::kVersion;
   CompareResult result = CompareResult::kEqual;
   std::int64_t number = 0;
-  std::string value;
+  std::string value{};
 };
 
 struct TxnOp;
@@ -86,7 +86,7 @@ struct CompactOp {
 enum class AlarmType : std::uint8_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
 struct AlarmOp {  // raise or clear; replicated, makes no revision
   bool activate = false;
-  NodeId member;
+  NodeId member{};
   AlarmType type = AlarmType::kNone;
 };
 
@@ -108,15 +108,20 @@ enum class Error : std::uint8_t {
 
 // --- Results. `kvs` are encoded mvccpb.KeyValue messages, each framed as field 2 (0x12, length) as
 // RangeResponse.kvs wants it; a DeleteRangeResponse uses field 3 for prev_kvs (0x1a).
+// `revision` is for the header that etcd gives each response inside a transaction; a nested
+// TxnResult has none.
 struct RangeResult {
+  Revision revision = 0;
   std::string kvs;
   std::int64_t count = 0;
   bool more = false;
 };
 struct PutResult {
+  Revision revision = 0;
   std::string prev_kv;  // an encoded KeyValue; empty if none or not asked for
 };
 struct DeleteResult {
+  Revision revision = 0;
   std::int64_t deleted = 0;
   std::string prev_kvs;
 };

@@ -18,8 +18,6 @@
 
 namespace coppice::mvcc {
 
-using RecordPtr = std::shared_ptr<const Record>;
-
 struct Event {
   RecordPtr record;  // what the key became; a tombstone for a delete
   RecordPtr prev;    // what it was; null if it did not exist
@@ -104,9 +102,9 @@ class KvBackend {
       const std::function<bool(std::string_view, std::string_view)>& visit) const = 0;
   // Makes everything applied so far durable, all families atomically. Any thread.
   virtual Status Flush() = 0;
-  // Physical removal: asks `dead(key)` for every row of kRev in [begin, end).
-  virtual Status CompactRange(std::string_view begin, std::string_view end,
-                              const std::function<bool(std::string_view)>& dead) = 0;
+  // Gives the space of erased rows of kRev in [begin, end) back to the system (etcd's Defragment);
+  // an empty end: to the last key. The backend also does so by itself in time. Slow; any thread.
+  virtual Status CompactRange(std::string_view begin, std::string_view end) = 0;
   virtual std::uint64_t DiskBytes() const = 0;
 };
 

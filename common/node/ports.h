@@ -25,12 +25,16 @@ struct Facts {
   NodeId leader;           // 0 = unknown
   bool is_leader = false;  // this process is it: writes are proposed here
   bool confirmed = true;   // a read round completed within 3 election timeouts (`hasleader`)
+  bool learner = false;    // this process is a read learner
   bool ready = false;
   bool draining = false;
   Term term;  // the highest seen
   Index commit;
   std::shared_ptr<const Members> members;  // voters and what is registered
   std::uint64_t registry_version = 0;
+  std::shared_ptr<const std::string> registry;  // its contents, as frame kRegistry carries them
+  NodeId parent;                                // whose log this learner tails; 0 = none
+  Index known_commit;                           // the newest committed entry it has heard of
   std::vector<std::pair<NodeId, mvcc::AlarmType>> alarms;
 };
 using FactsPtr = std::shared_ptr<const Facts>;

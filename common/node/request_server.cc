@@ -62,6 +62,7 @@ class RequestServer::StreamReplier final : public api::Replier {
         stream_(frame.stream),
         method_(frame.method) {
     ++server_.outstanding_;
+    ++server_.received_;
   }
   ~StreamReplier() override { --server_.outstanding_; }
 

@@ -42,6 +42,7 @@ class RequestServer final : public io::ConnectionHandler {
   // Sends one frame to every connection (kNodeState, kRegistry).
   void Broadcast(io::FrameType type, std::string_view payload);
   std::size_t outstanding() const { return outstanding_; }  // requests not answered yet
+  std::uint64_t received() const { return received_; }      // requests since the start
   std::size_t connections() const { return peers_.size(); }
   void CloseAll(const Status& reason);
 
@@ -62,6 +63,7 @@ class RequestServer final : public io::ConnectionHandler {
   std::function<void(io::Connection&)> greet_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
   std::size_t outstanding_ = 0;
+  std::uint64_t received_ = 0;
 };
 
 }  // namespace coppice::node

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+// Boost.Asio 1.74 needs <utility> before it.
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
 #include <functional>
@@ -7,7 +9,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "common/base/status.h"
@@ -121,13 +122,18 @@ class Server {
   // HTTP/2's preface, an HTTP/1.1 request line; a TLS ClientHello (0x16) is answered by closing
   // with a log line until TLS is built.
   void Adopt(boost::asio::ip::tcp::socket socket, int listener);
-  Call* Find(CallId id);  // null if that call is over
-  std::size_t connections() const;
+  Call* Find(CallId id);            // null if that call is over
+  std::size_t connections() const;  // any thread
   std::size_t calls() const;
   // GOAWAY to every connection; `done` runs when the last call ended or `grace` passed.
   void Drain(Micros grace, std::function<void()> done);
 
  private:
+  friend class Acceptor;
+  // Counts a connection that is on its way here, so that the next one goes elsewhere. Any thread.
+  void Expect();
+  void AdoptExpected(boost::asio::ip::tcp::socket socket, int listener);
+
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,195 @@
+#include "common/api/edge_call.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "common/api/duration.h"
+#include "common/api/errors.h"
+#include "common/api/metadata.h"
+#include "common/base/check.h"
+
+namespace coppice::api {
+namespace {
+
+// PendingCalls that are not in use. One list a thread, as a loop's calls stay on their loop.
+class FreeList {
+ public:
+  ~FreeList() {
+    while (first_ != nullptr) ::operator delete(std::exchange(first_, first_->next));
+  }
+  void* Take(std::size_t size) {
+    if (first_ == nullptr) return ::operator new(size);
+    --count_;
+    return std::exchange(first_, first_->next);
+  }
+  void Give(void* memory) {
+    if (count_ == kKept) return ::operator delete(memory);
+    ++count_;
+    first_ = new (memory) Free{first_};
+  }
+
+ private:
+  struct Free {
+    Free* next;
+  };
+  static constexpr int kKept = 4096;
+  Free* first_ = nullptr;
+  int count_ = 0;
+};
+
+FreeList& LoopsFreeList() {
+  thread_local FreeList list;
+  return list;
+}
+
+// An answer that is made as the client takes it.
+class PartsSender final : public CallState {
+ public:
+  PartsSender(std::function<bool(std::string&)> next, const Served& served, bool trailers)
+      : next_(std::move(next)), served_(served), trailers_(trailers) {}
+
+  void OnDrained(rpc::Call& call) override { Send(call); }
+  void OnDone() override { delete this; }
+
+  void Send(rpc::Call& call) {
+    if (finished_) return;
+    while (more_ && call.unsent_bytes() < rpc::Call::kHighWater) {
+      buffer_.clear();
+      more_ = next_(buffer_);
+      if (!buffer_.empty()) call.AppendPart(buffer_);
+    }
+    if (more_) return;
+    finished_ = true;
+    FinishServed(call, served_, trailers_);
+  }
+
+ private:
+  std::function<bool(std::string&)> next_;
+  const Served served_;
+  const bool trailers_;
+  bool more_ = true;
+  bool finished_ = false;
+  std::string buffer_;
+};
+
+}  // namespace
+
+PendingCalls::~PendingCalls() {
+  // Those that a node still holds outlive the edge: they hang in no list from here on.
+  while (!empty()) Remove(front());
+}
+
+void PendingCalls::Push(Link& link) {
+  link.prev = head_.prev;
+  link.next = &head_;
+  head_.prev->next = &link;
+  head_.prev = &link;
+}
+
+void PendingCalls::Remove(Link& link) {
+  link.prev->next = link.next;
+  link.next->prev = link.prev;
+  link.prev = link.next = &link;
+}
+
+void* PendingCall::operator new(std::size_t size) {
+  return LoopsFreeList().Take(size);
+}
+void PendingCall::operator delete(void* memory) {
+  LoopsFreeList().Give(memory);
+}
+
+PendingCall::PendingCall(const Context& context, Request& request)
+    : call_(&context.call),
+      observer_(context.observer),
+      loop_(context.loop),
+      arrived_(context.loop.wake_time()),
+      method_(request.method),
+      trailers_(request.consistency.trailers) {
+  const std::size_t size = request.bytes.size() + request.token.size();
+  char* copy = inline_;
+  if (size > kInlineBytes) {
+    large_.resize(size);
+    copy = large_.data();
+  }
+  std::memcpy(copy, request.bytes.data(), request.bytes.size());
+  request.bytes = {copy, request.bytes.size()};
+  if (!request.token.empty()) {
+    copy += request.bytes.size();
+    std::memcpy(copy, request.token.data(), request.token.size());
+    request.token = {copy, request.token.size()};
+  }
+  if (context.call.deadline() == kNever) due_ = arrived_ + context.timeout;
+  request.deadline = std::min(due_, context.call.deadline());
+  context.call.context = static_cast<CallState*>(this);
+  if (due_ != kNever) context.pending.Push(*this);
+}
+
+PendingCall::~PendingCall() {
+  if (call_ != nullptr) Fail(ToStatus(EtcdError::kStopped));
+}
+
+// The call, for its one answer; null if it is over.
+rpc::Call* PendingCall::Take(StatusCode code, const Served* served) {
+  PendingCalls::Remove(*this);
+  if (call_ == nullptr) return nullptr;
+  call_->context = nullptr;
+  if (observer_ != nullptr) {
+    observer_->OnAnswered(method_, code, loop_.now() - arrived_, served);
+  }
+  return std::exchange(call_, nullptr);
+}
+
+void PendingCall::Ok(std::span<const std::string_view> pieces, const Served& served) {
+  rpc::Call* const call = Take(StatusCode::kOk, &served);
+  if (call == nullptr) return;
+  call->Write(pieces);
+  FinishServed(*call, served, trailers_);
+}
+
+void PendingCall::Fail(const Status& status) {
+  COPPICE_CHECK(!status.ok(), "an answer without bytes is an error");
+  rpc::Call* const call = Take(status.code(), nullptr);
+  if (call != nullptr) call->Finish(status);
+}
+
+void PendingCall::FailNotProposed(const Status& status) {
+  Fail(status);
+}
+
+void PendingCall::Parts(std::size_t total, std::function<bool(std::string&)> next,
+                        const Served& served) {
+  rpc::Call* const call = Take(StatusCode::kOk, &served);
+  if (call == nullptr) return;
+  auto* const sender = new PartsSender(std::move(next), served, trailers_);
+  call->context = static_cast<CallState*>(sender);
+  call->BeginParts(total);
+  sender->Send(*call);
+}
+
+void PendingCall::OnDone() {
+  PendingCalls::Remove(*this);
+  call_ = nullptr;
+}
+
+void FinishServed(rpc::Call& call, const Served& served, bool trailers) {
+  if (!trailers) return call.Finish(OkStatus());
+  char id[16];
+  const auto id_end = fmt::format_to_n(id, sizeof(id), "{:x}", served.by.value());
+  const std::string_view by(id, id_end.size);
+  if (served.staleness < 0) {
+    const std::pair<std::string_view, std::string_view> pairs[] = {{"coppice-served-by", by}};
+    return call.Finish(OkStatus(), pairs);
+  }
+  const std::string staleness = FormatDuration(served.staleness);
+  const std::pair<std::string_view, std::string_view> pairs[] = {
+      {"coppice-served-by", by},
+      {"coppice-served-consistency", NameOf(served.mode)},
+      {"coppice-staleness", staleness}};
+  call.Finish(OkStatus(), pairs);
+}
+
+}  // namespace coppice::api

@@ -1,0 +1,76 @@
+#include "common/api/urls.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace coppice::api {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Refused(std::string_view text) {
+  const auto urls = ParseListenUrls("--listen-client-urls", text);
+  EXPECT_FALSE(urls.ok()) << text;
+  EXPECT_TRUE(MessageOf(urls.status()).starts_with("--listen-client-urls: ")) << text;
+  return std::string(MessageOf(urls.status()));
+}
+
+TEST(Urls, ListsAreSplitAtCommas) {
+  const auto urls = ParseUrls("--upstream", "http://a:1,http://[::1]:65535/,http://10.0.0.1:0");
+  ASSERT_TRUE(urls.ok()) << urls.status();
+  ASSERT_EQ(urls->size(), 3u);
+  EXPECT_EQ((*urls)[0], (Url{"a", 1}));
+  EXPECT_EQ((*urls)[1], (Url{"::1", 65535}));
+  EXPECT_EQ((*urls)[1].ToString(), "http://[::1]:65535");
+  EXPECT_EQ((*urls)[2].Authority(), "10.0.0.1:0");
+}
+
+TEST(Urls, AListenerHasItsOwnConsistency) {
+  const auto urls = ParseListenUrls(
+      "--listen-client-urls",
+      "http://0.0.0.0:2379,http://0.0.0.0:2381?consistency=bounded&max-staleness=500ms");
+  ASSERT_TRUE(urls.ok()) << urls.status();
+  ASSERT_EQ(urls->size(), 2u);
+  EXPECT_EQ((*urls)[0].default_consistency, Consistency());
+  EXPECT_EQ((*urls)[1].default_consistency.mode, ReadMode::kBounded);
+  EXPECT_EQ((*urls)[1].default_consistency.max_staleness, 500 * kMillisecond);
+  EXPECT_TRUE((*urls)[1].url.Wildcard());
+}
+
+TEST(Urls, WhatIsWrongIsSaid) {
+  EXPECT_THAT(Refused("https://a:1"), HasSubstr("TLS is not supported yet"));
+  EXPECT_THAT(Refused(""), HasSubstr("empty"));
+  EXPECT_THAT(Refused("http://a:1,"), HasSubstr("empty"));
+  EXPECT_THAT(Refused("a:1"), HasSubstr("http://host:port"));
+  EXPECT_THAT(Refused("unix:///a"), HasSubstr("http://host:port"));
+  EXPECT_THAT(Refused("http://a"), HasSubstr("port is missing"));
+  EXPECT_THAT(Refused("http://:1"), HasSubstr("http://host:port"));
+  EXPECT_THAT(Refused("http://a:65536"), HasSubstr("port is not a number"));
+  EXPECT_THAT(Refused("http://a:x"), HasSubstr("port is not a number"));
+  EXPECT_THAT(Refused("http://a:"), HasSubstr("port is not a number"));
+  EXPECT_THAT(Refused("http://::1:80"), HasSubstr("brackets"));
+  EXPECT_THAT(Refused("http://[::1:80"), HasSubstr("']'"));
+  EXPECT_THAT(Refused("http://a:1/path"), HasSubstr("no path"));
+  EXPECT_THAT(Refused("http://a:1?consistency=strong"), HasSubstr("linearizable, bounded"));
+}
+
+TEST(Urls, OnlyListenersTakeOptions) {
+  EXPECT_FALSE(ParseUrl("--upstream", "http://a:1?consistency=serializable").ok());
+}
+
+TEST(Urls, NamedOnesKeepOrderAndRepeats) {
+  const auto urls =
+      ParseNamedUrls("--initial-cluster", "v1=http://a:1,v2=http://b:2,v1=http://c:3");
+  ASSERT_TRUE(urls.ok()) << urls.status();
+  ASSERT_EQ(urls->size(), 3u);
+  EXPECT_EQ((*urls)[2].first, "v1");
+  EXPECT_EQ((*urls)[2].second, (Url{"c", 3}));
+  for (std::string_view bad : {"", "v1", "=http://a:1", "v1=a", "v1=http://a:1,,v2=http://b:1"}) {
+    EXPECT_FALSE(ParseNamedUrls("--initial-cluster", bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace coppice::api

@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <utility>
+
+#include "common/mvcc/store_impl.h"
+
+namespace coppice::mvcc {
+namespace {
+
+class Pinned {
+ public:
+  explicit Pinned(const PublishedView& view) : view_(view) { ViewTable::Pin(view_); }
+  ~Pinned() { ViewTable::Unpin(view_); }
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  const PublishedView& view() const { return view_; }
+
+ private:
+  const PublishedView& view_;
+};
+
+// The newest keys in key order: the tree's sums tell the size beforehand, and the answer is taken
+// from the records step by step.
+class TreeCursor final : public RangeCursor {
+ public:
+  TreeCursor(const PublishedView& view, const RangeOp& op)
+      : pinned_(view), range_(op.range), it_(view.tree()) {
+    const Rank extent = Extent(view.tree(), range_);
+    count_ = extent.live;
+    left_ = op.limit > 0 ? std::min(op.limit, count_) : count_;
+    more_ = left_ < count_;
+    bytes_ = BytesOf(view.tree(), op, extent);
+    it_.Seek(range_.begin);
+  }
+
+  Error error() const override { return Error::kNone; }
+  std::int64_t count() const override { return count_; }
+  bool more() const override { return more_; }
+  std::size_t bytes() const override { return bytes_; }
+  Revision revision() const override { return pinned_.view().revision; }
+
+  bool Next(std::size_t budget, std::string& out) override {
+    const std::size_t until = out.size() + budget;
+    for (; left_ > 0 && out.size() < until; it_.Next()) {
+      if (!it_.live()) continue;
+      AppendFramed(out, kKvsTag, it_.slot().record->encoded());
+      --left_;
+    }
+    return left_ > 0;
+  }
+
+ private:
+  const Pinned pinned_;
+  const KeyRange range_;
+  Iterator it_;
+  std::int64_t count_;
+  std::int64_t left_;
+  bool more_;
+  std::size_t bytes_;
+};
+
+// What has to be looked at in full before the first byte is known.
+class BufferedCursor final : public RangeCursor {
+ public:
+  BufferedCursor(const ReadState& state, const RangeOp& op)
+      : revision_(state.revision), error_(ReadRange(state, op, result_)) {}
+
+  Error error() const override { return error_; }
+  std::int64_t count() const override { return result_.count; }
+  bool more() const override { return result_.more; }
+  std::size_t bytes() const override { return result_.kvs.size(); }
+  Revision revision() const override { return revision_; }
+
+  bool Next(std::size_t budget, std::string& out) override {
+    const std::size_t size = std::min(budget, result_.kvs.size() - given_);
+    out.append(result_.kvs, given_, size);
+    given_ += size;
+    return given_ < result_.kvs.size();
+  }
+
+ private:
+  const Revision revision_;
+  RangeResult result_;
+  const Error error_;
+  std::size_t given_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RangeCursor> StoreImpl::NewCursor(int loop, const RangeOp& op) const {
+  const PublishedView& view = views_.Acquire(loop);
+  const ReadState state = StateOf(view);
+  Revision revision = 0;
+  const bool latest =
+      AdmitRevision(state, op.revision, revision) == Error::kNone && revision == view.revision;
+  if (latest && InKeyOrder(op) && !op.keys_only && !op.count_only) {
+    return std::make_unique<TreeCursor>(view, op);
+  }
+  return std::make_unique<BufferedCursor>(state, op);
+}
+
+std::size_t StoreImpl::EstimateBytes(const ReadView& view, const RangeOp& op) const {
+  if (op.count_only) return 0;
+  const auto& root = *static_cast<const Inner*>(view.root);
+  const Rank extent = Extent(root, op.range);
+  return InKeyOrder(op) ? BytesOf(root, op, extent) : extent.bytes;
+}
+
+}  // namespace coppice::mvcc

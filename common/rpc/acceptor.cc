@@ -1,0 +1,140 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/rpc/server.h"
+
+namespace coppice::rpc {
+namespace {
+
+using boost::asio::ip::tcp;
+
+constexpr int kAcceptsPerTurnMax = 64;
+constexpr Micros kRetryAfter = 100 * kMillisecond;
+
+Status AddressError(const std::string& host, std::uint16_t port, const std::string& cause) {
+  return MakeStatus(StatusCode::kUnavailable,
+                    "cannot listen on " + host + ":" + std::to_string(port) + ": " + cause);
+}
+
+}  // namespace
+
+class Acceptor::Impl {
+ public:
+  Impl(io::Loop& loop, std::vector<std::pair<io::Loop*, Server*>> servers)
+      : loop_(loop), servers_(std::move(servers)) {
+    COPPICE_CHECK(!servers_.empty());
+  }
+  ~Impl() { Close(); }
+
+  StatusOr<std::uint16_t> Listen(const std::string& host, std::uint16_t port, int listener) {
+    boost::system::error_code error;
+    auto address = boost::asio::ip::make_address(host, error);
+    if (error) {
+      tcp::resolver resolver(loop_.context());
+      const auto found = resolver.resolve(host, std::to_string(port), error);
+      if (error || found.empty()) return AddressError(host, port, error.message());
+      address = found.begin()->endpoint().address();
+    }
+    auto socket = std::make_shared<tcp::acceptor>(loop_.context());
+    const tcp::endpoint endpoint(address, port);
+    socket->open(endpoint.protocol(), error);
+    if (!error) socket->set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) socket->bind(endpoint, error);
+    if (!error) socket->listen(SOMAXCONN, error);
+    if (!error) socket->non_blocking(true, error);
+    if (error) return AddressError(host, port, error.message());
+    const std::uint16_t bound = socket->local_endpoint(error).port();
+    listening_.push_back(socket);
+    Wait(socket, listener);
+    return bound;
+  }
+
+  void Close() {
+    *open_ = false;
+    for (const auto& socket : listening_) {
+      boost::system::error_code ignored;
+      socket->close(ignored);
+    }
+    listening_.clear();
+  }
+
+ private:
+  using Listening = std::shared_ptr<tcp::acceptor>;
+
+  void Wait(const Listening& socket, int listener) {
+    socket->async_wait(tcp::acceptor::wait_read, [this, open = open_, socket, listener](
+                                                     const boost::system::error_code& error) {
+      if (!*open || error) return;
+      AcceptSome(socket, listener);
+    });
+  }
+
+  void AcceptSome(const Listening& socket, int listener) {
+    for (int i = 0; i < kAcceptsPerTurnMax; ++i) {
+      const int fd =
+          ::accept4(socket->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        Assign(fd, socket->local_endpoint().protocol(), listener);
+        continue;
+      }
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        // The socket stays readable: waiting for it would spin until a descriptor is free.
+        COPPICE_LOG(kWarn, "rpc: cannot accept: {}; again in 100 ms", std::strerror(errno));
+        loop_.RunAt(loop_.now() + kRetryAfter, [this, open = open_, socket, listener] {
+          if (*open) AcceptSome(socket, listener);
+        });
+        return;
+      }
+    }
+    Wait(socket, listener);
+  }
+
+  void Assign(int fd, const tcp& protocol, int listener) {
+    const auto least =
+        std::min_element(servers_.begin(), servers_.end(), [](const auto& a, const auto& b) {
+          return a.second->connections() < b.second->connections();
+        });
+    auto [loop, server] = *least;
+    server->Expect();
+    const auto adopt = [loop = loop, server = server, fd, protocol, listener] {
+      tcp::socket socket(loop->context());
+      boost::system::error_code error;
+      socket.assign(protocol, fd, error);
+      if (error) ::close(fd);
+      server->AdoptExpected(std::move(socket), listener);
+    };
+    if (loop == &loop_) {
+      adopt();
+    } else {
+      loop->Post(adopt);
+    }
+  }
+
+  io::Loop& loop_;
+  const std::vector<std::pair<io::Loop*, Server*>> servers_;
+  std::vector<Listening> listening_;
+  const std::shared_ptr<bool> open_ = std::make_shared<bool>(true);
+};
+
+Acceptor::Acceptor(io::Loop& loop, std::vector<std::pair<io::Loop*, Server*>> servers)
+    : impl_(std::make_unique<Impl>(loop, std::move(servers))) {}
+
+Acceptor::~Acceptor() = default;
+
+StatusOr<std::uint16_t> Acceptor::Listen(const std::string& host, std::uint16_t port,
+                                         int listener) {
+  return impl_->Listen(host, port, listener);
+}
+
+void Acceptor::Close() {
+  impl_->Close();
+}
+
+}  // namespace coppice::rpc
