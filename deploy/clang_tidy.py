@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 
-from tidy_source import Tree, is_test
+from tidy_source import Tree
 
 FILE_TIMEOUT_S = 300
 
@@ -74,7 +74,7 @@ def check(args, tree, tool):
     os.makedirs(clean, exist_ok=True)
     commands = load_commands(args.build, folder)
     config = tree.text(".clang-tidy")
-    wanted = [f for f in (args.files or tree.cpp()) if f.endswith(".cc") and not is_test(f)]
+    wanted = [f for f in (args.files or tree.cpp()) if f.endswith(".cc") and not tree.is_test(f)]
     stamps = {}
     for path in wanted:
         command = commands.get(os.path.realpath(os.path.join(tree.root, path)))

@@ -12,7 +12,7 @@ import re
 import sys
 
 import tidy_source
-from tidy_source import Tree, is_test
+from tidy_source import Tree
 
 # Which part may include (and link) which. `loadgen` and `bench` may use all.
 ARROWS = {
@@ -26,8 +26,11 @@ ARROWS = {
     "replica": {"mvcc", "mvcc_types", "io", "base"},
     "rpc": {"io", "base"},
     "proto": set(),
-    "api": {"rpc", "mvcc_types", "proto", "base"},
+    # io for rpc's sake, whose interface is in terms of io's loops.
+    "api": {"rpc", "io", "mvcc_types", "proto", "base"},
     "client": {"rpc", "proto", "base"},
+    # What the three programs share around their own parts: links, flags, requests.
+    "node": {"api", "rpc", "replica", "mvcc", "mvcc_types", "io", "proto", "base"},
 }
 COMMON = set(ARROWS) - {"client"}
 ARROWS["voter"] = ARROWS["learner"] = COMMON
@@ -35,12 +38,13 @@ ARROWS["voter"] = ARROWS["learner"] = COMMON
 ARROWS["proxy"] = COMMON - {"raft", "wal", "mvcc", "mvcc_rocksdb"}
 ANY = {"loadgen", "bench"}
 
-# Headers of common/mvcc that say what clients ask for: all that common/api and the proxy may see.
-MVCC_TYPES = {"key_range", "ops"}
+# Headers of common/mvcc that say what clients ask for and how events come: all that common/api and
+# the proxy may see.
+MVCC_TYPES = {"key_range", "ops", "watch_source"}
 
 # Pure parts: same inputs, same outputs. Matched against the path, tests left out.
 PURE = re.compile(
-    r"common/raft/|common/replica/(gate|read_gate|tail|log_tail|hub|watch_hub|registry)[._]|"
+    r"common/raft/|common/replica/|"
     r"common/api/watch_session[._]|proxy/(router|mux|watch_mux)[._]")
 IMPURE = re.compile(
     r"(thread|mutex|shared_mutex|condition_variable|future|chrono|ctime|time\.h|random|fstream|"
@@ -87,7 +91,7 @@ def check_arrows(tree):
             if other in (None, part) or other in ARROWS[part]:
                 continue
             tiers = {"voter", "learner", "proxy"}
-            if is_test(path) and other not in tiers | ANY:
+            if tree.is_test(path) and other not in tiers | ANY:
                 continue  # a test may drive its part through any common one
             if part in ("mvcc", "mvcc_types") and other in ("mvcc", "mvcc_types"):
                 continue  # one folder; who links what is for CMake
@@ -100,12 +104,12 @@ def check_libraries(tree):
         part = part_of(path)
         for line, header in tree.includes(path):
             if header.startswith("rocksdb/") and part != "mvcc_rocksdb" and part not in ANY \
-                    and not is_test(path):
+                    and not tree.is_test(path):
                 yield path, line, f"only mvcc's backend includes RocksDB ({header})", "libraries"
             if re.match(r"grpc(pp|\+\+)?/", header) and part not in ("client", "proto") \
-                    and part not in ANY and not is_test(path):
+                    and part not in ANY and not tree.is_test(path):
                 yield path, line, f"only common/client and tests use grpc++ ({header})", "libraries"
-        if part == "proxy" and not is_test(path):
+        if part == "proxy" and not tree.is_test(path):
             for header, via in tree.closure(path).items():
                 if part_of(header) in ("raft", "mvcc", "mvcc_rocksdb", "wal"):
                     yield path, 1, f"the proxy gets {header} through {via}", "arrows"
@@ -113,26 +117,12 @@ def check_libraries(tree):
 
 def check_pure(tree):
     for path in tree.cpp():
-        if not PURE.search(path) or is_test(path):
+        if not PURE.search(path) or tree.is_test(path):
             continue
         for header, via in sorted(tree.closure(path).items()):
             if IMPURE.match(header):
                 what = "" if via == path else f" through {via}"
                 yield path, 1, f"a pure part includes <{header}>{what}", "pure"
-
-
-def _targets(tree):
-    """(file, line, target, its dependencies, is a test) of every target in the CMakeLists."""
-    call = re.compile(r"\b(coppice_library|coppice_test|coppice_binary|target_link_libraries)\s*"
-                      r"\(\s*([\w.+-]+)([^()]*)\)")
-    for path in tree.named("CMakeLists.txt"):
-        text = re.sub(r"#[^\n]*", "", tree.text(path))
-        for match in call.finditer(text):
-            words = match.group(3).split()
-            if match.group(1) != "target_link_libraries":
-                words = words[words.index("DEPS") + 1:] if "DEPS" in words else []
-            yield (path, text.count("\n", 0, match.start()) + 1, match.group(2), words,
-                   match.group(1) == "coppice_test")
 
 
 def _part_of_target(folder, target):
@@ -143,25 +133,48 @@ def _part_of_target(folder, target):
 
 
 def check_links(tree):
-    targets = list(_targets(tree))
-    tests = {target for _, _, target, _, test in targets if test}
-    home = {target: _part_of_target(os.path.dirname(path), target) for path, _, target, _, _
-            in targets}
-    for path, line, target, deps, _ in targets:
-        part = home[target]
-        if target in tests or part is None or part in ANY or "bench" in target:
+    targets = tidy_source.targets(tree)
+    home = {t.name: _part_of_target(os.path.dirname(t.path), t.name) for t in targets}
+    tests = {t.name for t in targets if t.is_test}
+    for target in targets:
+        if target.name in tests or home[target.name] is None or home[target.name] in ANY:
             continue
-        for dep in deps:
-            other = home.get(dep)
-            if other and other != part and other not in ARROWS[part]:
-                yield path, line, f"{target} ({part}) must not link {dep} ({other})", "links"
-            if "rocksdb" in dep.lower() and other is None and part != "mvcc_rocksdb":
-                yield path, line, f"only mvcc_rocksdb links RocksDB, not {target}", "links"
-            if re.search(r"grpc\+\+|grpcpp", dep, re.I) and part not in ("client", "proto"):
-                yield path, line, f"only common/client and tests link grpc++, not {target}", "links"
-            if dep == "coppice_proto_grpc" and part not in ("client", "proto"):
-                yield path, line, f"grpc++ stubs are for common/client and tests, not {target}", \
-                    "links"
+        for dep in target.deps:
+            what = _wrong_link(target.name, home[target.name], dep, home.get(dep))
+            if what:
+                yield target.path, target.line, what, "links"
+    yield from _proxy_links(targets, home)
+
+
+def _wrong_link(name, part, dep, other):
+    if other and other != part and other not in ARROWS[part]:
+        return f"{name} ({part}) must not link {dep} ({other})"
+    if "rocksdb" in dep.lower() and other is None and part != "mvcc_rocksdb":
+        return f"only mvcc_rocksdb links RocksDB, not {name}"
+    grpc = re.search(r"grpc\+\+|grpcpp", dep, re.I) or dep == "coppice_proto_grpc"
+    if grpc and part not in ("client", "proto"):
+        return f"only common/client and tests link grpc++, not {name}"
+    return None
+
+
+def _proxy_links(targets, home):
+    """Nothing that the proxy links may bring raft or a store along."""
+    deps = {}
+    for target in targets:
+        deps.setdefault(target.name, []).extend(target.deps)
+    for target in targets:
+        if home[target.name] != "proxy" or target.is_test:
+            continue
+        seen, queue = {target.name}, [target.name]
+        while queue:
+            for dep in deps.get(queue.pop(), []):
+                if dep not in seen:
+                    seen.add(dep)
+                    queue.append(dep)
+        for dep in sorted(seen):
+            if home.get(dep) in ("raft", "wal", "mvcc", "mvcc_rocksdb"):
+                yield (target.path, target.line,
+                       f"{target.name} must not link {dep}, through whatever", "links")
 
 
 def check_registered(tree):
@@ -169,14 +182,9 @@ def check_registered(tree):
         if not path.endswith("_test.cc"):
             continue
         folder, name = os.path.split(path)
-        while True:
-            lists = os.path.join(folder, "CMakeLists.txt")
-            if lists in tree.files and re.search(r"(?<![\w])" + re.escape(name), tree.text(lists)):
-                break
-            if not folder:
-                yield path, 1, "no CMakeLists.txt names this test: it never runs", "registered"
-                break
-            folder = os.path.dirname(folder)
+        lists = [f for f in tidy_source.cmake_files(tree) if folder.startswith(os.path.dirname(f))]
+        if not any(re.search(r"(?<!\w)" + re.escape(name), tree.text(f)) for f in lists):
+            yield path, 1, "no CMakeLists.txt names this test: it never runs", "registered"
 
 
 def check_sleeps(tree):

@@ -26,6 +26,7 @@ class Tree:
         self._known = set(self.files)
         self._text = {}
         self._closure = {}
+        self._test_stems = None
 
     def _list(self):
         git = ["git", "-C", self.root, "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -49,6 +50,17 @@ class Tree:
             with open(os.path.join(self.root, path), encoding="utf-8", errors="replace") as f:
                 self._text[path] = f.read()
         return self._text[path]
+
+    def is_test(self, path):
+        """Whether a source or header is compiled into tests and what supports them only."""
+        if re.search(r"_test\.(cc|h)$", path) or "/testing/" in path:
+            return True
+        if self._test_stems is None:
+            stems = {True: set(), False: set()}
+            for target in targets(self):
+                stems[target.is_test].update(os.path.splitext(s)[0] for s in target.sources)
+            self._test_stems = stems[True] - stems[False]
+        return os.path.splitext(path)[0] in self._test_stems
 
     def executable(self, path):
         return os.access(os.path.join(self.root, path), os.X_OK)
@@ -79,10 +91,39 @@ class Tree:
         return self._closure[path]
 
 
-def is_test(path):
-    name = os.path.basename(path)
-    return bool(re.search(r"_(test|testing|test_util|bench)\.(cc|h)$", name)) \
-        or "/tests/" in "/" + path or "/testing/" in "/" + path
+_TARGET = re.compile(r"\b(coppice_library|coppice_test|coppice_binary|target_link_libraries)\s*"
+                     r"\(\s*([\w.+-]+)([^()]*)\)")
+
+
+class Target:
+    """What one call in a CMakeLists.txt says of a target."""
+
+    def __init__(self, path, text, match):
+        self.path, self.name = path, match.group(2)
+        self.line = text.count("\n", 0, match.start()) + 1
+        words = match.group(3).split()
+        self.is_test = match.group(1) == "coppice_test" or "test" in self.name
+        if match.group(1) == "target_link_libraries":
+            self.sources, self.deps = [], words
+            return
+        self.deps = words[words.index("DEPS") + 1:] if "DEPS" in words else []
+        end = words.index("DEPS") if "DEPS" in words else len(words)
+        begin = words.index("SOURCES") + 1 if "SOURCES" in words else end
+        folder = os.path.dirname(path)
+        self.sources = [os.path.normpath(os.path.join(folder, w)) for w in words[begin:end]]
+
+
+def cmake_files(tree):
+    return [f for f in tree.files if os.path.basename(f) == "CMakeLists.txt"
+            or (f.endswith(".cmake") and not f.startswith("cmake/"))]
+
+
+def targets(tree):
+    found = []
+    for path in cmake_files(tree):
+        text = re.sub(r"#[^\n]*", "", tree.text(path))
+        found += [Target(path, text, match) for match in _TARGET.finditer(text)]
+    return found
 
 
 def blank(text):

@@ -127,6 +127,25 @@ class TidyTest(unittest.TestCase):
         self.plant("voter/CMakeLists.txt", "coppice_binary(v SOURCES m.cc DEPS gRPC::grpc++)")
         self.assert_finds("links", "voter/CMakeLists.txt", "grpc++")
 
+    def test_proxy_linking_a_store_through_another_library(self):
+        self.plant("common/node/CMakeLists.txt",
+                   "coppice_library(node SOURCES a.cc DEPS api mvcc)\n")
+        self.plant("proxy/CMakeLists.txt", "coppice_binary(p SOURCES m.cc DEPS node)\n")
+        self.assert_finds("links", "proxy/CMakeLists.txt", "p must not link mvcc")
+
+    def test_targets_in_other_cmake_files_count(self):
+        self.plant("common/io/more.cmake", "coppice_library(more SOURCES a.cc DEPS raft)\n")
+        self.assert_finds("links", "common/io/more.cmake")
+
+    def test_what_only_tests_compile_may_do_what_tests_may(self):
+        self.plant("common/rpc/CMakeLists.txt",
+                   "coppice_library(rpc_test_service SOURCES peer.cc DEPS base)\n")
+        self.plant("common/rpc/peer.h", "#include <grpcpp/grpcpp.h>\n")
+        self.assertEqual(tidy.run(self.root), [])
+        self.plant("common/rpc/CMakeLists.txt",
+                   "coppice_library(rpc SOURCES peer.cc DEPS base)\n")
+        self.assert_finds("libraries", "common/rpc/peer.h")
+
     def test_an_unregistered_test(self):
         self.plant("common/raft/new_core_test.cc", "TEST(A, B) {}\n")
         self.assert_finds("registered", "common/raft/new_core_test.cc")

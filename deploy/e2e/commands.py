@@ -82,7 +82,7 @@ CASES = {
         txn(['ver("t/none") = "0"'], ["put t/none 1"], ["get t/none"]),
         txn(['create("t/a") > "0"', 'mod("t/a") < "2"'], ["get t/a"], ["get t/ --prefix"]),
         txn(['version("t/a") != "1"'], [], ["get t/a"]),
-        txn(['val("t/a") < "9"'], ["put t/c 'x y'", 'put t/d "q\\"q"']),
+        txn(['val("t/a") < "9"'], ["put t/c \"x y\"", 'put t/d "q\\"q"']),
         txn([], ["get t/ --prefix --keys-only", "get t/a --rev=2"]),
         txn([], ["put t/a 5 --prev-kv", "del t/ --prefix", ], [], "-w json"),
         txn([], ["put t/z 1", "get t/z"], [], "-i"),
