@@ -11,9 +11,6 @@ import shlex
 import subprocess
 import time
 
-END = "end-of-watch"  # the value whose arrival ends a watch
-
-
 @dataclasses.dataclass(frozen=True)
 class Step:
     line: str
@@ -22,7 +19,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """`line` runs while `during` does; it is over when it ends or has shown END.
+    """`line` runs while `during` does; it is over when it ends or has shown `until`.
 
     `live`: the watch is given time to begin first, so that its replies come one for each change;
     afterwards it has a second to show more than it should.
@@ -31,6 +28,7 @@ class Watch:
     line: str
     during: tuple = ()
     live: bool = False
+    until: str = "end of the watch"
 
 
 def txn(compares, success=(), failure=(), options=""):
@@ -104,12 +102,12 @@ CASES = {
         Step("get c/a -w json"), txn([], ["get c/a --rev=2"])],
     "watch": [
         Watch("watch w/a --rev=2", (Step("put w/a 1"), Step("put w/b no"), Step("del w/a"),
-                                    Step(f"put w/a {END}"))),
+                                    Step("put w/a end-1")), until="end-1"),
         Watch("watch w/ --prefix --rev=2 --prev-kv",
               (Step("put w/c 1"), Step("put w/c 2"), Step("del w/ --prefix"),
-               txn([], ["put w/x 1", "put w/y 2"]), Step(f"put w/end {END}"))),
+               txn([], ["put w/x 1", "put w/y 2"]), Step("put w/end end-2")), until="end-2"),
         Watch("watch w/a w/c --rev=4", (Step("put w/b 1"), Step("put w/c outside"),
-                                        Step(f"put w/bb {END}"))),
+                                        Step("put w/bb end-3")), until="end-3"),
         Watch("watch w/ --prefix --prev-kv -w json",
               (Step("put w/j 1"), Step("put w/j 2"), Step("del w/j"), Step("put w/k 3"),
                txn([], ["put w/x 1", "put w/y 2"])), live=True),
@@ -172,7 +170,7 @@ class Runner:
             answers = [self._step(step) for step in watch.during]
             deadline = time.monotonic() + (1.0 if watch.live else self.timeout_s)
             while time.monotonic() < deadline and watcher.poll() is None \
-                    and END.encode() not in seen:
+                    and watch.until.encode() not in seen:
                 seen += watcher.stdout.read() or b""
                 time.sleep(0.02)
             code = watcher.poll()

@@ -10,6 +10,7 @@ is expected of a learner: `IS LEADER` false, `IS LEARNER` true.
 """
 
 import argparse
+import difflib
 import json
 import re
 import sys
@@ -67,14 +68,16 @@ def compare(steps, theirs, tier, extra):
         if tier == "learner" and their[0].startswith("endpoint status"):
             their = (*their[:2], as_a_learner_says(their[2]), their[3])
         if their != our:
-            wrong.append(f"`{their[0]}`\n{shown('etcd', their)}\n{shown(tier, our)}")
+            wrong.append(f"`{their[0]}`\n{difference(their, our, tier)}")
     assert not wrong, f"{len(wrong)} of {len(theirs)} answers differ\n" + "\n".join(wrong)
 
 
-def shown(who, answer, most=1500):
-    _, code, out, err = answer
-    text = f"exit {code}\n{out}" + (f"\nstderr: {err}" if err else "")
-    return "\n".join(f"    {who:<8}| {line}" for line in text[:most].splitlines())
+def difference(their, our, tier):
+    def text(answer):
+        _, code, out, err = answer
+        return (f"exit {code}\n{out}" + (f"\nstderr: {err}" if err else "")).splitlines()
+    return "\n".join("    " + line[:400] for line in difflib.unified_diff(
+        text(their), text(our), "etcd", tier, n=2, lineterm=""))
 
 
 def main():
