@@ -67,12 +67,13 @@ class World final : public WatchBackends {
   }
 
   ConnectionId Choose(ConnectionId except) override {
-    ConnectionId found = kNoConnection;
+    std::vector<ConnectionId> found;
     for (auto& [id, link] : links) {
-      if (id == except && links.size() > 1) continue;
-      if (found == kNoConnection || prefer == id) found = id;
+      if (id != except || links.size() == 1) found.push_back(id);
     }
-    return found;
+    if (found.empty()) return kNoConnection;
+    // In plain tests the first; else any, so that a catch-up runs ahead of the main upstream.
+    return found[scatter == 0 ? 0 : Mix64(++scatter) % found.size()];
   }
   void Send(ConnectionId connection, const io::Frame& frame) override {
     links.at(connection)->to_backend.push_back({frame, std::string(frame.payload)});
@@ -154,7 +155,7 @@ class World final : public WatchBackends {
   Revision compact = 0;
   Time now = kSecond;
   ConnectionId connections = 0;
-  ConnectionId prefer = kNoConnection;
+  std::uint64_t scatter = 0;
   replica::WatchConnectionOptions link_options{.frame_bytes_max = 100};
   std::vector<std::unique_ptr<Backend>> backends;
   std::map<ConnectionId, std::unique_ptr<Link>> links;
@@ -389,7 +390,9 @@ class RandomMux {
  public:
   explicit RandomMux(std::uint64_t seed)
       : rng_(seed),
-        world_(3, {.ring_bytes = 50 + rng_.Below(1500), .credit = 100, .cohort_revisions = 10}) {}
+        world_(3, {.ring_bytes = 50 + rng_.Below(1500), .credit = 100, .cohort_revisions = 10}) {
+    world_.scatter = seed << 32;
+  }
 
   void Run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
@@ -508,7 +511,7 @@ class RandomMux {
       }
       return;
     }
-    world_.prefer = world_.Connect(rng_.Below(world_.backends.size()));
+    world_.Connect(rng_.Below(world_.backends.size()));
     world_.mux.OnBackendUp(world_.now);
   }
   void CloseOne() {
