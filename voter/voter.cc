@@ -267,7 +267,7 @@ Status Voter::Run() {
   io::Loop& loop = runtime_.core();
   loop.Post([this] {
     tier_->Start();
-    tier_->core().tail().Input(replica::TailSource::PathChanged{{self_}});
+    tier_->core().tail().Input(replica::TailSource::PathChanged{{self_}, true});
     tier_->UpdateFacts([this](node::Facts& facts) {
       facts.cluster_id = cluster_id_;
       facts.node = self_;
@@ -322,7 +322,8 @@ void Voter::TellTailSource() {
   replica::TailSource::LeaderChanged changed;
   changed.leader = driver_ != nullptr && driver_->status().role == raft::Role::kLeader;
   for (const PeerAddress& voter : OtherVoters()) {
-    if (peers_->Connected(voter.id)) changed.followers.push_back(voter.id);
+    if (!peers_->Connected(voter.id)) continue;
+    changed.followers.push_back(api::Url{voter.host, voter.port}.ToString());
   }
   tier_->core().tail().Input(std::move(changed));
 }

@@ -48,7 +48,7 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
       edge_(node_, loop, EdgeOptionsOf(settings, metrics_)),
       health_([this] { return facts_->ready && !facts_->draining; }) {
   server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
-                                          edge_.Methods(&watches_.edge(), health_), settings.http);
+                                          edge_.Methods(watches_.edge(), health_), settings.http);
   requests_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
   node_.SetClusterStatus([this](const api::Request&, std::unique_ptr<api::Replier> replier) {
     AnswerClusterStatus(std::move(replier));

@@ -5,14 +5,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/api/watch_edge.h"
 #include "common/io/loop.h"
 #include "common/mvcc/store.h"
 #include "common/node/io_node.h"
 #include "common/node/ports.h"
 #include "common/node/request_server.h"
-#include "common/replica/watch_connection.h"
 #include "common/replica/watch_hub.h"
+#include "common/rpc/server.h"
 
 namespace coppice::node {
 
@@ -24,7 +23,7 @@ class WatchServices final : public WatchServer, private io::TurnTask {
   WatchServices(io::Loop& loop, int index, mvcc::Store& store, CorePort& core, IoNode& node);
   ~WatchServices() override;
 
-  rpc::CallHandler& edge() { return *edge_; }
+  rpc::CallHandler* edge() { return nullptr; }
   // A view is out, and the batches that it added.
   void OnEvents(const std::vector<mvcc::EventBatchPtr>& events);
   void SetFacts(const FactsPtr& facts);
@@ -34,8 +33,6 @@ class WatchServices final : public WatchServer, private io::TurnTask {
   void OnWatchClosed(io::Connection& connection) override;
 
  private:
-  struct Peer;
-
   void OnTurn(Time now) override;
   void ReadHistory();
   void ArmTimer();
@@ -47,8 +44,6 @@ class WatchServices final : public WatchServer, private io::TurnTask {
   IoNode& node_;
   FactsPtr facts_;
   replica::WatchHub hub_;
-  std::unique_ptr<api::WatchEdge> edge_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
   bool wants_events_ = false;
   Time last_tick_ = 0;
   io::Loop::TimerId timer_ = 0;
