@@ -97,7 +97,8 @@ class Loop {
   std::vector<Task> own_posted_;
   std::vector<TurnTask*> cores_;
   std::vector<TurnTask*> flushers_;
-  std::vector<TurnTask*>* running_ = nullptr;  // the batch RunWoken is in
+  std::vector<TurnTask*> running_;   // the batch RunWoken is in
+  std::vector<Task> running_tasks_;  // the batch RunPosted is in
   std::function<void(bool)> quiesce_;
   std::unique_ptr<Timers> timers_;
   boost::asio::steady_timer timer_;

@@ -158,6 +158,8 @@ class Store {
   virtual Error ReadTxn(int loop, const ReadView& view, const TxnOp& txn, TxnResult& out) const = 0;
 
   // --- Watch history.
+  // The oldest revision of the ring; that of the next one while it is empty.
+  virtual Revision RingFirst() const = 0;
   // Batches of the ring with revision >= from, oldest first, at most `max`; false if the ring no
   // longer reaches back to `from` (use ScanHistory).
   virtual bool EventsFrom(Revision from, std::size_t max,

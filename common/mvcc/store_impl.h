@@ -41,6 +41,7 @@ class StoreImpl final : public Store {
   std::unique_ptr<RangeCursor> NewCursor(int loop, const RangeOp& op) const override;
   std::size_t EstimateBytes(const ReadView& view, const RangeOp& op) const override;
   Error ReadTxn(int loop, const ReadView& view, const TxnOp& txn, TxnResult& out) const override;
+  Revision RingFirst() const override { return ring_.First(); }
   bool EventsFrom(Revision from, std::size_t max, std::vector<EventBatchPtr>& out) const override {
     return ring_.From(from, max, out);
   }

@@ -164,6 +164,7 @@ void ReplicaCore::PerformGate() {
   if (out.publish_fresh) {
     store_.PublishFresh(*out.publish_fresh);
     tail_.Input(replica::TailSource::RoundConfirmed{*out.publish_fresh});
+    if (hooks_.round_confirmed) hooks_.round_confirmed(*out.publish_fresh);
   }
   for (const ReadGate::ServeLoop& serve : out.serve) {
     OnIo(serve.loop, [slot = serve.slot](IoPort& io) { io.ServeAsked(slot); });

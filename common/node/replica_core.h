@@ -55,6 +55,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     std::function<void()> registry_changed;
     // Whether a read round was confirmed within 3 election timeouts changed.
     std::function<void(bool)> confirmed_changed;
+    // A round begun at `sent_at` is confirmed and applied.
+    std::function<void(Time sent_at)> round_confirmed;
   };
 
   ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& options);
