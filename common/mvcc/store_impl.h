@@ -27,7 +27,7 @@ class StoreImpl final : public Store {
   Status Flush() override;
   Index flushed() const override { return Index(flushed_.load()); }
   std::size_t unflushed_bytes() const override { return unflushed_bytes_.load(); }
-  void CollectGarbage() override;
+  bool CollectGarbage() override;
   std::string GetMeta(std::string_view key) const override;
   void ScanMeta(
       std::string_view prefix,
@@ -50,6 +50,7 @@ class StoreImpl final : public Store {
   Error HashKv(Revision revision, std::uint32_t& hash, Revision& compact_revision) const override;
   std::uint64_t DiskBytes() const override { return backend_->DiskBytes(); }
   std::uint64_t KeyCount() const override { return key_count_.load(); }
+  KvBackend& backend() override { return *backend_; }
 
  private:
   ReadState StateOf(const ReadView& view) const;
