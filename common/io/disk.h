@@ -12,7 +12,8 @@
 namespace coppice::io {
 
 // A file open for reading and writing. Thread: one at a time. Errors name the path and the cause;
-// a full disk is ResourceExhausted, other failures are Internal, a missing file is NotFound.
+// a full disk (or quota, or no descriptors left) is ResourceExhausted, a missing file NotFound, a
+// lack of rights PermissionDenied, a file that must be new AlreadyExists, all others Internal.
 class File {
  public:
   virtual ~File() = default;
@@ -34,8 +35,10 @@ class Disk {
   virtual StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) = 0;
   virtual StatusOr<std::vector<std::string>> List(
       const std::string& directory) = 0;  // names, sorted
+  // With all its missing parents; their names are durable when it returns.
   virtual Status CreateDirectories(const std::string& directory) = 0;
   virtual Status Remove(const std::string& path) = 0;
+  // Replaces `to`, atomically in a crash too. Both are in the same directory.
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status SyncDirectory(const std::string& directory) = 0;
   virtual StatusOr<std::uint64_t> FreeBytes(const std::string& directory) = 0;

@@ -32,7 +32,7 @@ enum class FrameType : std::uint8_t {
   kRegistryRenew = 39,  // bundles of renewals, towards the leader
   // Class kRequest: forwarded requests and watches
   kRequest = 64,  // envelope, then the client's protobuf
-  kReply = 65,    // response bytes; flags say more follows, or that the payload is an error
+  kReply = 65,    // response bytes, see the flags; the last one ends in a ReplyTail
   kCredit = 66,   // grants bytes on a stream: u32
   kCancel = 67,
   kWatchCreate = 80,
@@ -45,8 +45,10 @@ enum class FrameType : std::uint8_t {
   kRegistry = 97,   // the registry's contents when they change
 };
 
-constexpr std::uint8_t kFlagMore = 1;   // this frame's message goes on in the stream's next frame
-constexpr std::uint8_t kFlagError = 2;  // a kReply that failed: code u8, flags u8, message
+constexpr std::uint8_t kFlagMore = 1;  // this frame's message goes on in the stream's next frame
+constexpr std::uint8_t kFlagError =
+    2;  // a kReply that failed: gRPC code u8, not-proposed u8, message
+constexpr std::uint8_t kFlagTotal = 4;  // the first of several: u64 of the message's size in front
 
 struct StreamId {
   std::uint32_t slot = 0;

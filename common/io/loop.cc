@@ -127,7 +127,7 @@ void Loop::RunPosted() {
     const std::lock_guard lock(mutex_);
     batch.swap(posted_);
   }
-  for (const Task& task : batch) task();
+  for (Task& task : batch) task();
   // What these post themselves runs in the next turn, so that input is never starved.
   batch.clear();
   batch.swap(own_posted_);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "common/base/clock.h"
 #include "common/base/time.h"
 
@@ -43,7 +44,7 @@ class TurnTask {
 // the loop's own thread (or before Run).
 class Loop {
  public:
-  using Task = std::function<void()>;
+  using Task = absl::AnyInvocable<void()>;
   enum class Phase { kCore, kFlush };
 
   explicit Loop(std::string name);

@@ -71,11 +71,16 @@ struct ChangeConfig {
 struct SnapshotSaved {
   Index index;
   Term term;
-};  // installed here; the log restarts after it
+  Configuration configuration;  // as of `index`
+};  // installed here, WantsSnapshot having just said so; the log restarts after it
+struct SnapshotFailed {};  // FetchSnapshot came to nothing; the leader will ask again
+struct LogCompacted {
+  Index index;  // at most what is applied
+};              // the WAL no longer holds entries up to `index`
 
-using Input =
-    std::variant<Timer, Received, Propose, ReadIndexRequest, Appended, Applied, EntriesRead,
-                 PeerGone, TransferLeadership, ResignLeadership, ChangeConfig, SnapshotSaved>;
+using Input = std::variant<Timer, Received, Propose, ReadIndexRequest, Appended, Applied,
+                           EntriesRead, PeerGone, TransferLeadership, ResignLeadership,
+                           ChangeConfig, SnapshotSaved, SnapshotFailed, LogCompacted>;
 
 // --- Effects.
 
@@ -109,14 +114,22 @@ struct ReadLog {
   std::size_t bytes_max = 0;
 };  // from the WAL
 
+// The leader no longer has the entries that this node needs: fetch a snapshot of `index` or later,
+// from `from` or any voter, install it if WantsSnapshot and input SnapshotSaved; else
+// SnapshotFailed. Asked again from time to time until then; one at a time is enough.
+struct FetchSnapshot {
+  NodeId from;
+  Index index;
+};
+
 // What the driver must do, in this order where it matters: hard_state and append go to the log in
 // one write; send_now leaves at once; send_after_durable leaves only after a sync that covers that
 // write; then the driver inputs Appended{term, index} of the last entry synced. `apply` holds
 // committed entries that are durable here, each index once, in order.
 struct Output {
   std::optional<HardState> hard_state;
-  std::vector<EntryPtr>
-      append;  // may overwrite: the log drops what it held from the first index on
+  // May overwrite: the log drops what it held from the first index on.
+  std::vector<EntryPtr> append;
   std::vector<Outbound> send_now;
   std::vector<Outbound> send_after_durable;
   std::vector<EntryPtr> apply;
@@ -124,6 +137,7 @@ struct Output {
   std::vector<ReadRefused> reads_refused;
   std::vector<ProposeResult> proposed;
   std::vector<ReadLog> read_log;
+  std::optional<FetchSnapshot> fetch_snapshot;
 
   bool needs_sync() const { return hard_state.has_value() || !append.empty(); }
   void Clear();
@@ -161,6 +175,10 @@ class Core {
   // commit.
   void CommittedWindow(Index from, std::size_t bytes_max, std::vector<EntryPtr>& out) const;
   Term TermAt(Index index) const;  // 0 if it is not known
+  // Whether a fetched snapshot is still needed. To be asked right before it replaces state and log,
+  // with no write outstanding and no other step before SnapshotSaved: entries that were
+  // acknowledged must not be thrown away for a snapshot that came late.
+  bool WantsSnapshot(Index index, Term term) const;
 
  private:
   class Impl;

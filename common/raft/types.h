@@ -43,8 +43,8 @@ struct TermRun {
 // What a node knows when it starts.
 struct BootState {
   HardState hard_state;
-  Configuration configuration;
-  Index snapshot_index;  // entries up to here are in the state only; 0 = the log begins at 1
+  Configuration configuration;  // as of `applied`; later ones are found in `window`
+  Index snapshot_index;         // entries up to here are in the state only; 0 = the log begins at 1
   Term snapshot_term;
   Index last_index;              // of the durable log
   std::vector<TermRun> terms;    // of (snapshot_index, last_index]

@@ -33,15 +33,17 @@ struct WalOptions {
 
 // What a log held when it was opened.
 struct Recovered {
-  HardState hard_state;
-  Index first_index;  // of the entries kept; last_index + 1 if none
+  HardState hard_state;  // the last one; its commit may be past last_index if the tail was torn
+  Index first_index;     // of the entries kept; last_index + 1 if none
   Index last_index;
   std::uint64_t torn_bytes_cut = 0;
 };
 
 // The voters' log: segments of records in the form of base/entry.h (docs/formats.md).
 // Append and Sync are apart, so that one fdatasync covers several appends.
-// A failed write or sync is final: the caller must end the process (a later fsync may lie).
+// A failed write or sync is final: all later calls return the same error, and the caller must end
+// the process (a later fsync may lie). Only ResourceExhausted from Append is not: the disk was full
+// before anything of the append was written, the log is as it was and works on.
 // Thread: one at a time (the raft loop; Sync alone may run on a sync thread while nothing else
 // does).
 class Wal {
@@ -49,8 +51,9 @@ class Wal {
   // Opens or creates the log in `directory`. Every record is verified; `replay` sees the surviving
   // entries in order (a rewritten index replaces what it and its followers said before).
   // A torn tail (last segment; file ends inside the record, or a sector's part of it is all zero)
-  // is cut. Other damage: DataLoss naming file and offset, nothing changed on disk. A log of
-  // another cluster or node: FailedPrecondition.
+  // is cut. Other damage, a missing segment included: DataLoss naming file and offset, nothing
+  // changed on disk. A log of another cluster or node, of a newer format, or that another process
+  // has open: FailedPrecondition. What was recovered is durable. The disk must outlive the log.
   static StatusOr<std::unique_ptr<Wal>> Open(io::Disk& disk, std::string directory,
                                              const WalOptions& options,
                                              const std::function<void(const EntryPtr&)>& replay,
@@ -58,17 +61,20 @@ class Wal {
   ~Wal();
 
   // Appends entries (contiguous; an index at or below last_index() overwrites it and drops all
-  // after it) and, if given, the hard state. One write call. Not durable until Sync.
+  // after it) and, if given, the hard state, which is written first: a torn append never leaves an
+  // entry without the term that goes with it. One write call. Not durable until Sync. A gap or an
+  // index below first_index(): InvalidArgument, nothing written.
   Status Append(std::span<const EntryPtr> entries, const std::optional<HardState>& hard_state);
   Status Sync();
 
-  // Reads entries from `from` on, up to `bytes_max` (at least one entry), for a peer or learner
-  // that fell behind memory. NotFound below first_index().
+  // Reads entries [from, to] that are in the log, up to `bytes_max` of records (at least one entry
+  // if there is one), for a peer or learner that fell behind memory. Replaces `out`. NotFound
+  // below first_index(), DataLoss if what is on disk is no longer what was written.
   Status Read(Index from, Index to, std::size_t bytes_max, std::vector<EntryPtr>& out) const;
 
   Index first_index() const;
   Index last_index() const;
-  std::uint64_t bytes() const;  // on disk
+  std::uint64_t bytes() const;  // on disk, zeros ahead included
 
  private:
   class Impl;

@@ -1,0 +1,87 @@
+#include "common/io/envelope.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/rng.h"
+
+namespace coppice::io {
+namespace {
+
+Envelope Full() {
+  Envelope envelope;
+  envelope.principal = "root";
+  envelope.authenticated_by = AuthenticatedBy::kToken;
+  envelope.token = "abc.1";
+  envelope.deadline_left = 7 * kSecond;
+  envelope.consistency.mode = ReadMode::kBounded;
+  envelope.consistency.max_staleness = 0;
+  envelope.consistency.min_revision = 99;
+  envelope.consistency.session_cluster = 0xfeedULL << 40;
+  envelope.consistency.trailers = true;
+  envelope.consistency.require_leader = true;
+  envelope.attempt = 5;
+  envelope.hops = 2;
+  envelope.trace_high = 1;
+  envelope.span = 3;
+  return envelope;
+}
+
+void ExpectEqual(const Envelope& a, const Envelope& b) {
+  EXPECT_EQ(a.principal, b.principal);
+  EXPECT_EQ(a.token, b.token);
+  EXPECT_EQ(a.authenticated_by, b.authenticated_by);
+  EXPECT_EQ(a.deadline_left, b.deadline_left);
+  EXPECT_EQ(a.consistency, b.consistency);
+  EXPECT_EQ(a.attempt, b.attempt);
+  EXPECT_EQ(a.hops, b.hops);
+  EXPECT_EQ(a.trace_high, b.trace_high);
+  EXPECT_EQ(a.trace_low, b.trace_low);
+  EXPECT_EQ(a.span, b.span);
+}
+
+TEST(Envelope, RoundTripsAndLeavesTheRequest) {
+  for (const Envelope& envelope : {Full(), Envelope()}) {
+    std::string bytes;
+    PutEnvelope(bytes, envelope);
+    bytes += "request";
+    std::string_view data = bytes;
+    Envelope read;
+    ASSERT_TRUE(ReadEnvelope(data, read));
+    EXPECT_EQ(data, "request");
+    ExpectEqual(read, envelope);
+  }
+}
+
+TEST(Envelope, APlainReadCostsSixBytes) {
+  std::string bytes;
+  PutEnvelope(bytes, Envelope());
+  EXPECT_EQ(bytes.size(), 6U);
+}
+
+TEST(Envelope, MalformedBytesAreRefusedOrReadButNeverOverrun) {
+  std::string good;
+  PutEnvelope(good, Full());
+  Rng rng(1);
+  for (int i = 0; i < 20000; ++i) {
+    std::string bad = good.substr(0, rng.Below(good.size() + 1));
+    if (!bad.empty()) bad[rng.Below(bad.size())] = static_cast<char>(rng.Next());
+    std::string_view data = bad;
+    Envelope read;
+    if (ReadEnvelope(data, read)) {
+      EXPECT_LE(data.size(), bad.size());
+    }
+  }
+}
+
+TEST(ReplyTail, RoundTrips) {
+  std::string bytes;
+  PutReplyTail(bytes, {0x1234567890abcdefULL, 96, 2});
+  ASSERT_EQ(bytes.size(), kReplyTailSize);
+  const ReplyTail tail = ReadReplyTail(bytes);
+  EXPECT_EQ(tail.served_by, 0x1234567890abcdefULL);
+  EXPECT_EQ(tail.staleness_ms_x8, 96U);
+  EXPECT_EQ(tail.mode, 2);
+}
+
+}  // namespace
+}  // namespace coppice::io

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/api/limits.h"
+#include "common/api/node.h"
+#include "common/io/loop.h"
+#include "common/mvcc/store.h"
+#include "common/node/forwarder.h"
+#include "common/node/pending_writes.h"
+#include "common/node/ports.h"
+#include "common/node/reads.h"
+
+namespace coppice::node {
+
+// What an io loop of a voter or learner does with requests: reads from the store's views, writes to
+// the core if the leader is here, the rest to the leader. A write that finds no leader waits for
+// one until its deadline. Thread: its io loop's.
+class IoNode final : public api::Node, public IoPort, private io::TurnTask {
+ public:
+  struct Options {
+    int index = 0;  // of the loop, as the store and the core know it
+    api::Limits limits;
+    std::uint64_t cluster_id = 0;
+  };
+  // Who else on this loop hears of new events: the watch hub.
+  using OnView = std::function<void(const std::vector<mvcc::EventBatchPtr>&)>;
+
+  IoNode(io::Loop& loop, const Options& options, mvcc::Store& store, CorePort& core,
+         Forwarder& forwarder);
+  ~IoNode() override;
+
+  void SetOnView(OnView on_view) { on_view_ = std::move(on_view); }
+  // Answers Status and ClusterStatus with what io loops do not know by themselves.
+  using Answerer = std::function<void(const api::Request&, std::unique_ptr<api::Replier>)>;
+  void SetClusterStatus(Answerer answerer) { cluster_status_ = std::move(answerer); }
+
+  void Serve(const api::Request& request, std::unique_ptr<api::Replier> replier) override;
+
+  void ServeAsked(int slot) override;
+  void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
+  void WritesDone(std::vector<WriteOutcome> outcomes) override;
+  void FactsChanged(const FactsPtr& facts) override;
+
+  const FactsPtr& facts() const { return facts_; }
+  std::uint64_t reads_served() const { return reads_.served(); }
+  std::size_t writes_pending() const { return writes_.size(); }
+  bool idle() const { return reads_.idle() && writes_.size() == 0 && parked_.empty(); }
+
+ private:
+  struct Parked {
+    api::Request request;
+    std::string bytes;
+    std::unique_ptr<api::Replier> replier;
+  };
+
+  void OnTurn(Time now) override;
+  void ServeRange(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeTxn(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeWrite(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  Status ParseWrite(const api::Request& request, mvcc::Command& out) const;
+  void Write(const api::Request& request, const mvcc::Command& command,
+             std::unique_ptr<api::Replier> replier);
+  void Elsewhere(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void Park(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void Finish(PendingWrites::Pending pending, WriteOutcome outcome);
+  void ReplyApplied(PendingWrites::Pending& pending, const WriteOutcome& outcome);
+  void Expire(Time now);
+  void ArmTimer();
+  // maintenance.cc
+  void ServeMemberList(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeStatus(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeHashKv(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeAlarm(const api::Request& request, std::unique_ptr<api::Replier> replier);
+
+  io::Loop& loop_;
+  const Options options_;
+  mvcc::Store& store_;
+  CorePort& core_;
+  Forwarder& forwarder_;
+  OnView on_view_;
+  Answerer cluster_status_;
+  FactsPtr facts_ = std::make_shared<const Facts>();
+  Reads reads_;
+  PendingWrites writes_;
+  std::vector<WriteIntent> intents_;
+  std::vector<Parked> parked_;
+  io::Loop::TimerId timer_ = 0;
+  Time timer_at_ = kNever;
+};
+
+}  // namespace coppice::node

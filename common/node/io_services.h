@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/api/edge.h"
+#include "common/api/edge_metrics.h"
+#include "common/api/health.h"
+#include "common/api/limits.h"
+#include "common/base/metrics.h"
+#include "common/io/asio_transport.h"
+#include "common/io/loop.h"
+#include "common/mvcc/store.h"
+#include "common/node/io_node.h"
+#include "common/node/leader_forwarder.h"
+#include "common/node/ports.h"
+#include "common/node/request_server.h"
+#include "common/node/watch_services.h"
+#include "common/rpc/server.h"
+
+namespace coppice::node {
+
+// What all io loops of a store-holding process are made from.
+struct IoSettings {
+  std::uint64_t cluster_id = 0;
+  io::TransportOptions transport;
+  api::Limits limits;
+  std::vector<Consistency> listener_defaults;
+  rpc::HttpHandler http;
+};
+
+// One io loop of a voter or learner: its client connections (gRPC and HTTP), its internal request
+// connections, the node that answers both, its watches, and its way to the leader.
+// Thread: its loop's (constructed before it runs).
+class IoServices final : public IoPort {
+ public:
+  IoServices(io::Loop& loop, int index, const IoSettings& settings, mvcc::Store& store,
+             CorePort& core, metrics::Registry& metrics);
+  ~IoServices() override;
+
+  void Start();
+  io::Loop& loop() { return loop_; }
+  rpc::Server& server() { return *server_; }
+  io::AsioTransport& transport() { return transport_; }
+  IoNode& node() { return node_; }
+  LeaderForwarder& forwarder() { return forwarder_; }
+
+  void ServeAsked(int slot) override { node_.ServeAsked(slot); }
+  void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
+  void WritesDone(std::vector<WriteOutcome> outcomes) override {
+    node_.WritesDone(std::move(outcomes));
+  }
+  void FactsChanged(const FactsPtr& facts) override;
+
+ private:
+  void Tick();
+  std::string StateBytes();
+  void Greet(io::Connection& connection);
+  void AnswerClusterStatus(std::unique_ptr<api::Replier> replier);
+
+  io::Loop& loop_;
+  const int index_;
+  mvcc::Store& store_;
+  FactsPtr facts_ = std::make_shared<const Facts>();
+  io::AsioTransport transport_;
+  LeaderForwarder forwarder_;
+  IoNode node_;
+  WatchServices watches_;
+  RequestServer requests_;
+  api::EdgeMetrics metrics_;
+  api::Edge edge_;
+  api::Health health_;
+  std::unique_ptr<rpc::Server> server_;
+  std::uint64_t registry_sent_ = 0;
+  io::Loop::TimerId timer_ = 0;
+  // For requests per second: counts at the last full second.
+  Time counted_at_ = 0;
+  std::uint64_t counted_ = 0;
+  double per_second_ = 0;
+};
+
+}  // namespace coppice::node

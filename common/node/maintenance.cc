@@ -1,0 +1,129 @@
+// Cluster and Maintenance requests of IoNode.
+#include <algorithm>
+#include <utility>
+
+#include "common/api/encode.h"
+#include "common/api/errors.h"
+#include "common/api/parse.h"
+#include "common/base/entry.h"
+#include "common/node/io_node.h"
+#include "etcd/rpc.pb.h"
+
+namespace coppice::node {
+namespace {
+
+// kube-apiserver turns progress requests off below 3.4.31 and for 3.5.0-3.5.12, so this is what
+// clients are told (etcd issue 15220 and Kubernetes' check of it).
+constexpr const char* kEtcdVersion = "3.6.0";
+
+void FillHeader(const Facts& facts, const mvcc::ReadView& view, etcdserverpb::ResponseHeader& out) {
+  out.set_cluster_id(facts.cluster_id);
+  out.set_member_id(facts.node.value());
+  out.set_revision(view.revision);
+  out.set_raft_term(facts.term.value());
+}
+
+template <typename Message>
+void Answer(api::Replier& replier, const Message& message, const api::Served& served) {
+  std::string bytes;
+  message.SerializeToString(&bytes);
+  const std::string_view piece = bytes;
+  replier.Ok({&piece, 1}, served);
+}
+
+}  // namespace
+
+void IoNode::ServeMemberList(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  api::Request read = request;
+  if (!api::ScanMemberListLinearizable(request.bytes)) {
+    read.consistency.mode = ReadMode::kSerializable;
+  }
+  Question answer = [this](const mvcc::ReadView& view, api::Replier& to,
+                           const api::Served& served) {
+    etcdserverpb::MemberListResponse response;
+    FillHeader(*facts_, view, *response.mutable_header());
+    if (facts_->members != nullptr) {
+      for (const replica::Registration& node : *facts_->members) {
+        if (node.role == replica::NodeRole::kProxy) continue;
+        etcdserverpb::Member& member = *response.add_members();
+        member.set_id(node.id.value());
+        member.set_name(node.name);
+        for (const std::string& url : node.peer_urls) member.add_peerurls(url);
+        for (const std::string& url : node.client_urls) member.add_clienturls(url);
+        member.set_islearner(node.role == replica::NodeRole::kLearner);
+      }
+    }
+    Answer(to, response, served);
+  };
+  reads_.Add(read, 0, std::move(answer), std::move(replier));
+}
+
+void IoNode::ServeStatus(const api::Request& /*request*/, std::unique_ptr<api::Replier> replier) {
+  const mvcc::ReadView& view = store_.View(options_.index);
+  etcdserverpb::StatusResponse response;
+  FillHeader(*facts_, view, *response.mutable_header());
+  response.set_version(kEtcdVersion);
+  response.set_dbsize(static_cast<std::int64_t>(store_.DiskBytes()));
+  response.set_dbsizeinuse(static_cast<std::int64_t>(store_.DiskBytes()));
+  response.set_leader(facts_->leader.value());
+  response.set_raftindex(std::max(facts_->commit, view.applied).value());
+  response.set_raftappliedindex(view.applied.value());
+  response.set_raftterm(facts_->term.value());
+  response.set_islearner(facts_->learner);
+  if (facts_->leader == NodeId()) response.add_errors("etcdserver: no leader");
+  for (const auto& [member, type] : facts_->alarms) {
+    etcdserverpb::AlarmMember alarm;
+    response.add_errors("memberID:" + std::to_string(member.value()) + " alarm:" +
+                        (type == mvcc::AlarmType::kNoSpace ? "NOSPACE" : "CORRUPT") + " ");
+  }
+  api::Served served;
+  served.by = facts_->node;
+  Answer(*replier, response, served);
+}
+
+void IoNode::ServeHashKv(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  etcdserverpb::HashKVRequest parsed;
+  if (const Status status = api::ParseMessage(request.bytes, parsed); !status.ok()) {
+    return replier->Fail(status);
+  }
+  const mvcc::ReadView& view = store_.View(options_.index);
+  std::uint32_t hash = 0;
+  Revision compacted = 0;
+  const mvcc::Error error = store_.HashKv(parsed.revision(), hash, compacted);
+  if (error != mvcc::Error::kNone) return replier->Fail(api::ToStatus(error));
+  etcdserverpb::HashKVResponse response;
+  FillHeader(*facts_, view, *response.mutable_header());
+  response.set_hash(hash);
+  response.set_compact_revision(compacted);
+  response.set_hash_revision(parsed.revision() != 0 ? parsed.revision() : view.revision);
+  api::Served served;
+  served.by = facts_->node;
+  Answer(*replier, response, served);
+}
+
+void IoNode::ServeAlarm(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  etcdserverpb::AlarmRequest parsed;
+  if (const Status status = api::ParseMessage(request.bytes, parsed); !status.ok()) {
+    return replier->FailNotProposed(status);
+  }
+  if (parsed.action() != etcdserverpb::AlarmRequest::GET) {
+    mvcc::AlarmOp op;
+    op.activate = parsed.action() == etcdserverpb::AlarmRequest::ACTIVATE;
+    op.member = NodeId(parsed.memberid());
+    op.type = static_cast<mvcc::AlarmType>(parsed.alarm());
+    return Write(request, mvcc::Command(op), std::move(replier));
+  }
+  etcdserverpb::AlarmResponse response;
+  FillHeader(*facts_, store_.View(options_.index), *response.mutable_header());
+  for (const auto& [member, type] : facts_->alarms) {
+    if (parsed.alarm() != etcdserverpb::NONE && static_cast<int>(type) != parsed.alarm()) continue;
+    etcdserverpb::AlarmMember& alarm = *response.add_alarms();
+    alarm.set_memberid(member.value());
+    alarm.set_alarm(static_cast<etcdserverpb::AlarmType>(type));
+  }
+  api::Served served;
+  served.by = facts_->node;
+  Answer(*replier, response, served);
+}
+
+}  // namespace coppice::node

@@ -1,0 +1,217 @@
+#include "common/node/replica_core.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+
+namespace coppice::node {
+
+using replica::ReadGate;
+
+namespace {
+
+constexpr Micros kRetryInterval = 500 * kMillisecond;
+constexpr Micros kFlushCheck = 1 * kSecond;
+
+}  // namespace
+
+ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& options)
+    : runtime_(runtime),
+      loop_(runtime.core()),
+      store_(store),
+      options_(options),
+      wants_events_(static_cast<std::size_t>(runtime.io_count()), false),
+      gate_(options.gate),
+      tail_(runtime.core(), options.tail) {
+  last_flush_ = loop_.now();
+}
+
+ReplicaCore::~ReplicaCore() {
+  loop_.Forget(*this);
+  if (timer_ != 0) loop_.Cancel(timer_);
+  if (flusher_.joinable()) flusher_.join();
+}
+
+template <typename F>
+void ReplicaCore::OnIo(int loop, F&& act) {
+  io::Loop& target = runtime_.io(loop);
+  if (&target == &loop_) return act(*ios_[static_cast<std::size_t>(loop)]);
+  target.Post([port = ios_[static_cast<std::size_t>(loop)], act = std::forward<F>(act)]() mutable {
+    act(*port);
+  });
+}
+
+void ReplicaCore::Start() {
+  COPPICE_CHECK(ios_.size() == wants_events_.size());
+  applied_ = store_.View(0).applied;
+  applied_term_ = store_.View(0).term;
+  store_.ScanMeta(replica::Registry::kPrefix, [this](std::string_view key, std::string_view value) {
+    if (!registry_.LoadRow(key, value)) COPPICE_LOG(kError, "registry: a damaged row was skipped");
+  });
+  tail_.Input(replica::TailSource::Restarted{applied_, applied_term_});
+  Gate(ReadGate::Applied{applied_});
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+Status ReplicaCore::Stop() {
+  if (flusher_.joinable()) flusher_.join();
+  return store_.Flush();
+}
+
+void ReplicaCore::ReadsWait(int loop, int slot) {
+  const ReadGate::LocalWaiting input{loop, slot};
+  if (&runtime_.io(loop) == &loop_) return Gate(input);
+  loop_.Post([this, input] { Gate(input); });
+}
+
+void ReplicaCore::Propose(int loop, std::vector<WriteIntent> intents) {
+  if (&runtime_.io(loop) == &loop_) return hooks_.propose(loop, std::move(intents));
+  loop_.Post([this, loop, intents = std::move(intents)]() mutable {
+    hooks_.propose(loop, std::move(intents));
+  });
+}
+
+void ReplicaCore::WantEvents(int loop, bool wanted) {
+  const auto set = [this, loop, wanted] { wants_events_[static_cast<std::size_t>(loop)] = wanted; };
+  if (&runtime_.io(loop) == &loop_) return set();
+  loop_.Post(set);
+}
+
+void ReplicaCore::Gate(ReadGate::Input input) {
+  gate_inputs_.push_back(std::move(input));
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+void ReplicaCore::Apply(std::span<const EntryPtr> entries) {
+  if (entries.empty()) return;
+  Batch batch;
+  batch.entries.assign(entries.begin(), entries.end());
+  CollectMeta(batch);
+  batches_.push_back(std::move(batch));
+  if (batches_.size() == 1) ApplyWaiting();
+}
+
+void ReplicaCore::ApplyWaiting() {
+  while (!batches_.empty() && TryApply(batches_.front())) batches_.pop_front();
+}
+
+void ReplicaCore::CollectMeta(Batch& batch) {
+  for (const EntryPtr& entry : batch.entries) {
+    if (entry->kind() == RecordKind::kRegistry) {
+      const auto outcome = registry_.Apply(entry->index(), entry->payload(), batch.meta);
+      batch.registry_changed = batch.registry_changed || outcome.changed;
+      if (!outcome.refused.empty()) COPPICE_LOG(kWarn, "registry: {}", outcome.refused);
+    } else if (entry->kind() == RecordKind::kConfiguration) {
+      batch.meta.push_back({std::string(kConfigurationKey), std::string(entry->payload())});
+    }
+  }
+}
+
+bool ReplicaCore::TryApply(const Batch& batch) {
+  const std::vector<EntryPtr>& entries = batch.entries;
+  mvcc::ApplyOutput out;
+  if (const Status status = store_.Apply(entries, batch.meta, out); !status.ok()) {
+    if (stuck_reason_.ok()) {
+      COPPICE_LOG(kError,
+                  "cannot apply entry {}: {}. This node serves what it has and is not ready",
+                  entries.front()->index().value(), MessageOf(status));
+    }
+    stuck_reason_ = status;
+    return false;
+  }
+  stuck_reason_ = OkStatus();
+  applied_ = entries.back()->index();
+  applied_term_ = entries.back()->term();
+  if (hooks_.applied) hooks_.applied(entries, out);
+  for (int loop = 0; loop < static_cast<int>(ios_.size()); ++loop) {
+    const bool wanted = wants_events_[static_cast<std::size_t>(loop)];
+    OnIo(loop, [events = wanted ? out.events : std::vector<mvcc::EventBatchPtr>()](IoPort& io) {
+      io.ViewPublished(events);
+    });
+  }
+  Gate(ReadGate::Applied{applied_});
+  if (batch.registry_changed && hooks_.registry_changed) hooks_.registry_changed();
+  return true;
+}
+
+void ReplicaCore::SendOutcomes(int loop, std::vector<WriteOutcome> outcomes) {
+  OnIo(loop, [outcomes = std::move(outcomes)](IoPort& io) mutable {
+    io.WritesDone(std::move(outcomes));
+  });
+}
+
+void ReplicaCore::Publish(FactsPtr facts) {
+  for (int loop = 0; loop < static_cast<int>(ios_.size()); ++loop) {
+    OnIo(loop, [facts](IoPort& io) { io.FactsChanged(facts); });
+  }
+}
+
+void ReplicaCore::OnTurn(Time now) {
+  if (now >= gate_.NextDeadline()) gate_inputs_.emplace_back(ReadGate::Timer{});
+  if (!gate_inputs_.empty()) {
+    const std::vector<ReadGate::Input> inputs = std::exchange(gate_inputs_, {});
+    gate_.Step(now, inputs, gate_out_);
+    PerformGate();
+  }
+  store_.CollectGarbage();
+  MaybeFlush();
+  ArmTimer();
+}
+
+void ReplicaCore::PerformGate() {
+  ReadGate::Output out = std::exchange(gate_out_, {});
+  if (out.publish_fresh) {
+    store_.PublishFresh(*out.publish_fresh);
+    tail_.Input(replica::TailSource::RoundConfirmed{*out.publish_fresh});
+  }
+  for (const ReadGate::ServeLoop& serve : out.serve) {
+    OnIo(serve.loop, [slot = serve.slot](IoPort& io) { io.ServeAsked(slot); });
+  }
+  for (const ReadGate::AnswerChild& answer : out.answer) {
+    tail_.Answer(answer.child, answer.child_id, true, answer.index);
+  }
+  for (const ReadGate::RefuseChild& refuse : out.refuse) {
+    tail_.Answer(refuse.child, refuse.child_id, false, Index());
+  }
+  for (const ReadGate::SendRound& send : out.send) hooks_.rounds->SendRound(send.id, send.relaxed);
+  if (out.confirmed && hooks_.confirmed_changed) hooks_.confirmed_changed(*out.confirmed);
+}
+
+void ReplicaCore::MaybeFlush() {
+  if (flushing_ || store_.flushed() == applied_) return;
+  const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
+  if (!due && store_.unflushed_bytes() < options_.flush_bytes) return;
+  if (flusher_.joinable()) flusher_.join();
+  flushing_ = true;
+  last_flush_ = loop_.now();
+  flusher_ = std::thread([this] { RunFlush(); });
+}
+
+// On the flush thread.
+void ReplicaCore::RunFlush() {
+  const Status status = store_.Flush();
+  loop_.Post([this, status] {
+    flushing_ = false;
+    if (!status.ok()) {
+      COPPICE_LOG(kError, "cannot flush the store: {}; the log keeps what it would have saved",
+                  MessageOf(status));
+    }
+  });
+}
+
+void ReplicaCore::ArmTimer() {
+  Time next = std::min(gate_.NextDeadline(), loop_.now() + kFlushCheck);
+  if (!batches_.empty()) next = std::min(next, loop_.now() + kRetryInterval);
+  if (next >= timer_at_) return;
+  if (timer_ != 0) loop_.Cancel(timer_);
+  timer_at_ = next;
+  timer_ = loop_.RunAt(next, [this] {
+    timer_ = 0;
+    timer_at_ = kNever;
+    ApplyWaiting();
+    loop_.Wake(*this, io::Loop::Phase::kCore);
+  });
+}
+
+}  // namespace coppice::node

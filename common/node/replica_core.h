@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/base/entry.h"
+#include "common/io/loop.h"
+#include "common/mvcc/store.h"
+#include "common/node/ports.h"
+#include "common/node/runtime.h"
+#include "common/node/tail_server.h"
+#include "common/replica/read_gate.h"
+#include "common/replica/registry.h"
+
+namespace coppice::node {
+
+// The store's meta key under which the Raft configuration is kept.
+constexpr std::string_view kConfigurationKey = "raft/configuration";
+
+// Where a process's read rounds go: a leader's own Raft core, or the connection to the leader, a
+// voter or a relay. Thread: the core loop's.
+class RoundSender {
+ public:
+  virtual ~RoundSender() = default;
+  virtual void SendRound(std::uint64_t id, bool relaxed) = 0;
+};
+
+// What voters and learners share on the core loop: applies committed entries to the store,
+// publishes views, runs the read gate, serves subscribers of the log, keeps the registry. Owns the
+// store's writing side. Thread: the core loop's; what CorePort declares, any io loop.
+class ReplicaCore final : public CorePort, private io::TurnTask {
+ public:
+  struct Options {
+    replica::ReadGateConfig gate;
+    replica::TailSourceConfig tail;
+    Micros flush_interval = 30 * kSecond;
+    std::size_t flush_bytes = 64U << 20;
+  };
+  struct Hooks {
+    RoundSender* rounds = nullptr;
+    // Commands of a turn's io loops; null where none are proposed (a learner).
+    std::function<void(int loop, std::vector<WriteIntent>)> propose;
+    // Results of applied commands, in log order.
+    std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
+    // Renewals and joins that came from below.
+    std::function<void(const replica::RenewBundle&)> renewals;
+    // The registry's contents changed.
+    std::function<void()> registry_changed;
+    // Whether a read round was confirmed within 3 election timeouts changed.
+    std::function<void(bool)> confirmed_changed;
+  };
+
+  ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& options);
+  ~ReplicaCore() override;
+
+  // Before Run.
+  void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void AddIo(IoPort* port) { ios_.push_back(port); }
+  void Start();
+  // Stops background work; flushes what is applied.
+  Status Stop();
+
+  // CorePort.
+  void ReadsWait(int loop, int slot) override;
+  void Propose(int loop, std::vector<WriteIntent> intents) override;
+  void WantEvents(int loop, bool wanted) override;
+
+  // Committed entries, contiguous with what was applied. What the store cannot take now (a full
+  // disk) waits and is tried again; an entry kind that this release does not know stops apply.
+  void Apply(std::span<const EntryPtr> entries);
+  void Gate(replica::ReadGate::Input input);
+  void SendOutcomes(int loop, std::vector<WriteOutcome> outcomes);
+  void Publish(FactsPtr facts);  // to every io loop
+
+  mvcc::Store& store() { return store_; }
+  TailServer& tail() { return tail_; }
+  replica::Registry& registry() { return registry_; }
+  const replica::ReadGate& gate() const { return gate_; }
+  Index applied() const { return applied_; }
+  Term applied_term() const { return applied_term_; }
+  bool stuck() const { return !batches_.empty(); }  // apply cannot go on
+  Status stuck_reason() const { return stuck_reason_; }
+
+ private:
+  void OnTurn(Time now) override;
+  // Committed entries, and the meta writes that those which are no commands make.
+  struct Batch {
+    std::vector<EntryPtr> entries;
+    std::vector<mvcc::MetaWrite> meta;
+    bool registry_changed = false;
+  };
+  void CollectMeta(Batch& batch);
+  void ApplyWaiting();
+  bool TryApply(const Batch& batch);
+  void PerformGate();
+  void MaybeFlush();
+  void RunFlush();
+  void ArmTimer();
+  template <typename F>
+  void OnIo(int loop, F&& act);  // on that loop's thread: a call if it is this one
+
+  Runtime& runtime_;
+  io::Loop& loop_;
+  mvcc::Store& store_;
+  const Options options_;
+  Hooks hooks_;
+  std::vector<IoPort*> ios_;
+  std::vector<bool> wants_events_;
+  replica::Registry registry_;
+  replica::ReadGate gate_;
+  TailServer tail_;
+  std::vector<replica::ReadGate::Input> gate_inputs_;
+  replica::ReadGate::Output gate_out_;
+  Index applied_;
+  Term applied_term_;
+  std::deque<Batch> batches_;
+  Status stuck_reason_;
+  io::Loop::TimerId timer_ = 0;
+  Time timer_at_ = kNever;
+  Time last_flush_ = 0;
+  bool flushing_ = false;
+  std::thread flusher_;
+};
+
+}  // namespace coppice::node

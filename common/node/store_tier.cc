@@ -1,0 +1,151 @@
+#include "common/node/store_tier.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "common/api/http.h"
+#include "common/base/log.h"
+
+namespace coppice::node {
+namespace {
+
+constexpr Micros kDrainGrace = 2 * kSecond;
+
+bool Same(const Facts& a, const Facts& b) {
+  return a.leader == b.leader && a.is_leader == b.is_leader && a.confirmed == b.confirmed &&
+         a.ready == b.ready && a.draining == b.draining && a.term == b.term &&
+         a.registry_version == b.registry_version && a.alarms == b.alarms && a.parent == b.parent &&
+         a.cluster_id == b.cluster_id && a.members != nullptr;
+}
+
+}  // namespace
+
+StoreTier::StoreTier(Runtime& runtime, std::unique_ptr<mvcc::Store> store, Options options)
+    : runtime_(runtime),
+      store_(std::move(store)),
+      options_(std::move(options)),
+      core_(runtime, *store_, options_.core),
+      core_transport_(runtime.core(), {options_.hello, options_.flags.peer_secret},
+                      [this](const io::Hello& hello) -> io::ConnectionHandler* {
+                        if (hello.connection_class == io::ConnectionClass::kTail) {
+                          return &core_.tail();
+                        }
+                        return options_.accept_raft ? options_.accept_raft(hello) : nullptr;
+                      }),
+      peer_listener_(runtime.core(), {options_.hello, options_.flags.peer_secret},
+                     [this](const io::Hello& hello) { return ChooseLoop(hello); }) {
+  const IoSettings settings = Settings();
+  for (int i = 0; i < runtime_.io_count(); ++i) {
+    ios_.push_back(
+        std::make_unique<IoServices>(runtime_.io(i), i, settings, *store_, core_, metrics_));
+    core_.AddIo(ios_.back().get());
+  }
+}
+
+StoreTier::~StoreTier() = default;
+
+IoSettings StoreTier::Settings() {
+  IoSettings settings;
+  settings.cluster_id = options_.hello.cluster_id;
+  settings.transport = {options_.hello, options_.flags.peer_secret};
+  settings.limits = options_.limits;
+  for (const api::ListenUrl& url : options_.flags.listen_client_urls) {
+    settings.listener_defaults.push_back(url.default_consistency);
+  }
+  api::HttpSources sources;
+  sources.unhealthy = [this] {
+    return has_leader_.load(std::memory_order_relaxed) ? std::string() : std::string("no leader");
+  };
+  sources.not_live = [] { return std::string(); };
+  sources.not_ready = [this] { return NotReady(); };
+  sources.metrics = &metrics_;
+  settings.http = api::MakeHttpHandler(std::move(sources));
+  return settings;
+}
+
+std::string StoreTier::NotReady() const {
+  if (ready_.load(std::memory_order_relaxed)) return {};
+  return has_leader_.load(std::memory_order_relaxed) ? "not caught up, or too stale" : "no leader";
+}
+
+io::AsioTransport* StoreTier::ChooseLoop(const io::Hello& hello) {
+  if (hello.connection_class != io::ConnectionClass::kRequest) return &core_transport_;
+  next_io_ = (next_io_ + 1) % static_cast<int>(ios_.size());
+  return &ios_[static_cast<std::size_t>(next_io_)]->transport();
+}
+
+Status StoreTier::Listen() {
+  std::vector<std::pair<io::Loop*, rpc::Server*>> servers;
+  for (auto& services : ios_) servers.emplace_back(&services->loop(), &services->server());
+  acceptor_ = std::make_unique<rpc::Acceptor>(runtime_.core(), std::move(servers));
+  int listener = 0;
+  for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
+    COPPICE_RETURN_IF_ERROR(
+        acceptor_->Listen(listen.url.host, listen.url.port, listener++).status());
+  }
+  for (const api::Url& url : options_.listen_peer_urls) {
+    COPPICE_RETURN_IF_ERROR(peer_listener_.Listen(url.host, url.port).status());
+  }
+  if (options_.flags.listen_metrics_urls.empty()) return OkStatus();
+  metrics_server_ = std::make_unique<rpc::Server>(runtime_.core(), rpc::ServerOptions{},
+                                                  std::vector<rpc::MethodSpec>{}, Settings().http);
+  metrics_acceptor_ = std::make_unique<rpc::Acceptor>(
+      runtime_.core(),
+      std::vector<std::pair<io::Loop*, rpc::Server*>>{{&runtime_.core(), metrics_server_.get()}});
+  for (const api::Url& url : options_.flags.listen_metrics_urls) {
+    COPPICE_RETURN_IF_ERROR(metrics_acceptor_->Listen(url.host, url.port, 0).status());
+  }
+  return OkStatus();
+}
+
+void StoreTier::Start() {
+  core_.Start();
+  for (auto& services : ios_) services->Start();
+}
+
+void StoreTier::FillMembers(Facts& facts) const {
+  std::map<NodeId, replica::Registration> members;
+  for (const replica::Registration& member : static_members_) members[member.id] = member;
+  for (const auto& [id, node] : const_cast<StoreTier*>(this)->core_.registry().nodes()) {
+    members[id] = node.registration;
+  }
+  auto list = std::make_shared<Members>();
+  for (auto& [id, member] : members) list->push_back(std::move(member));
+  facts.members = std::move(list);
+}
+
+void StoreTier::UpdateFacts(const std::function<void(Facts&)>& change) {
+  auto next = std::make_shared<Facts>(*facts_);
+  change(*next);
+  replica::Registry& registry = core_.registry();
+  if (facts_->members == nullptr || next->registry_version != registry.version() ||
+      next->registry == nullptr) {
+    next->registry_version = registry.version();
+    next->registry = std::make_shared<const std::string>(registry.EncodeContents());
+    FillMembers(*next);
+  }
+  next->alarms = store_->Alarms();
+  const bool same = Same(*facts_, *next);
+  facts_ = std::move(next);
+  if (same) return;
+  ready_.store(facts_->ready, std::memory_order_relaxed);
+  has_leader_.store(facts_->leader != NodeId() && facts_->confirmed, std::memory_order_relaxed);
+  core_.Publish(facts_);
+}
+
+void StoreTier::Shutdown() {
+  UpdateFacts([](Facts& facts) { facts.draining = true; });
+  if (acceptor_ != nullptr) acceptor_->Close();
+  peer_listener_.Close();
+  auto left = std::make_shared<std::atomic<int>>(io_count());
+  for (auto& services : ios_) {
+    services->loop().Post([this, left, server = &services->server()] {
+      server->Drain(kDrainGrace, [this, left] {
+        if (--*left == 0) runtime_.Stop();
+      });
+    });
+  }
+}
+
+}  // namespace coppice::node

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Runs every test of the repository; deploy/test.sh starts it once the packages are there.
+
+A line for each step, and at the end `N passed, N failed`: the cases of the unit and end-to-end
+tests, one for the format, one for tidy and one for each of its own tests, one for clang-tidy, and the unit tests again
+under each sanitizer. Exit 0 only if nothing failed. Logs are in build/test-logs; the end of a
+failing step's log is printed.
+
+Time on two cores, cold (no ccache), in minutes: build 10, unit 3, format and tidy 0.2,
+end-to-end 6, clang-tidy 6, ASan+UBSan 8, TSan 5. Each step is stopped at its own limit, so that a
+hang cannot eat the others' time.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build")
+LOGS = os.path.join(BUILD, "test-logs")
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=0:check_initialization_order=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+class Failure(Exception):
+    """A step that could not be carried out."""
+
+
+class Step:
+    """One step's log, time limit and count of cases. A step function fills `passed`, `failed`."""
+
+    def __init__(self, name, limit_s, jobs):
+        self.name, self.jobs = name, jobs
+        self.deadline = time.monotonic() + limit_s
+        self.passed = self.failed = 0
+        self.log_path = os.path.join(LOGS, name + ".log")
+        self.log = open(self.log_path, "w", encoding="utf-8", errors="replace")
+
+    def run(self, *command, env=None, output=False):
+        """The exit code, or with `output` (exit code, standard output)."""
+        self.log.write("$ " + " ".join(command) + "\n")
+        self.log.flush()
+        left = self.deadline - time.monotonic()
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=dict(os.environ, **(env or {})), text=True,
+                                  timeout=max(left, 1), check=False, errors="replace",
+                                  stdout=subprocess.PIPE if output else self.log,
+                                  stderr=self.log)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"stopped at its time limit: {' '.join(command)}") from error
+        if output:
+            self.log.write(done.stdout)
+            return done.returncode, done.stdout
+        return done.returncode
+
+    def must(self, *command, **options):
+        result = self.run(*command, **options)
+        if (result[0] if isinstance(result, tuple) else result) != 0:
+            raise Failure(f"failed: {' '.join(command)}")
+        return result[1] if isinstance(result, tuple) else None
+
+    def count(self, good):
+        self.passed += good
+        self.failed += not good
+
+
+def build(step):
+    step.must("cmake", "--preset", "release")
+    step.must("cmake", "--build", BUILD, "--parallel", str(step.jobs))
+
+
+def gtest_cases(output, good):
+    """(passed, failed) cases in a GoogleTest's output; a program that died counts as one failed."""
+    passed = sum(int(n) for n in re.findall(r"^\[  PASSED  \] (\d+) test", output, re.M))
+    failed = sum(int(n) for n in re.findall(r"^\[  FAILED  \] (\d+) test", output, re.M))
+    if good:
+        return max(passed, 1), 0
+    return passed, max(failed, 1)
+
+
+def run_ctest(step, folder, names=None, env=None):
+    report = os.path.join(LOGS, step.name + ".xml")
+    chosen = ["-R", "^(" + "|".join(map(re.escape, names)) + ")$"] if names else []
+    code = step.run("ctest", "--test-dir", folder, "--parallel", str(step.jobs),
+                    "--output-on-failure", "--no-tests=error", "--test-output-size-passed", "9999999",
+                    "--test-output-size-failed", "9999999", "--output-junit", report, *chosen,
+                    env=env)
+    if not os.path.exists(report):
+        raise Failure(f"ctest ended with {code} and no report")
+    for case in xml.parse(report).getroot().iter("testcase"):
+        output = case.findtext("system-out") or ""
+        passed, failed = gtest_cases(output, case.get("status") == "run")
+        step.passed += passed
+        step.failed += failed
+
+
+def unit(step):
+    run_ctest(step, BUILD)
+
+
+def format_check(step):
+    files = step.must("git", "ls-files", "*.h", "*.cc", output=True).split()
+    step.count(step.run("clang-format-14", "--dry-run", "-Werror", *files) == 0)
+
+
+def tidy(step):
+    step.count(step.run("python3", "deploy/tidy.py") == 0)
+    run_unittest(step, "deploy/tidy_test.py")
+
+
+def scripts(step):
+    run_unittest(step, "deploy/local_test.py")
+
+
+def run_unittest(step, path):
+    code, output = step.run("sh", "-c", f"exec python3 {path} -v 2>&1", output=True)
+    step.passed += len(re.findall(r"\.\.\. ok$", output, re.M))
+    failed = len(re.findall(r"\.\.\. (?:FAIL|ERROR)$", output, re.M))
+    step.failed += failed if code == 0 else max(failed, 1)
+
+
+def clang_tidy(step):
+    step.count(step.run("python3", "deploy/clang_tidy.py", "--jobs", str(step.jobs)) == 0)
+
+
+def end_to_end(step):
+    """Each executable in deploy/e2e is a suite; it prints its cases and `N passed, N failed`."""
+    suites = [p for p in sorted(glob.glob(os.path.join(ROOT, "deploy/e2e/*")))
+              if os.path.isfile(p) and os.access(p, os.X_OK)]
+    for suite in suites:
+        code, output = step.run(suite, output=True)
+        total = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
+        passed, failed = map(int, total[-1]) if total else (0, 0)
+        step.passed += passed
+        step.failed += failed if code == 0 else max(failed, 1)
+
+
+def sanitized(preset, folder, leave_out_grpc):
+    def run(step):
+        step.must("cmake", "--preset", preset)
+        listing = step.must("ctest", "--test-dir", folder, "--show-only=json-v1", output=True)
+        names = [t["name"] for t in json.loads(listing)["tests"] if "unit" in labels(t)]
+        if leave_out_grpc:
+            names = [n for n in names if not links_grpc(step, folder, n)]
+        step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", *names)
+        run_ctest(step, folder, names, env=SANITIZER_ENV)
+    return run
+
+
+def labels(test):
+    return next((p["value"] for p in test.get("properties", []) if p["name"] == "LABELS"), [])
+
+
+def links_grpc(step, folder, target):
+    """grpc++ is not instrumented: TSan sees races in it that are none."""
+    commands = step.must("ninja", "-C", folder, "-t", "commands", target, output=True)
+    return "grpc++" in commands.strip().splitlines()[-1]
+
+
+# Name, what does it, its time limit in seconds.
+STEPS = [
+    ("build", build, 1200),
+    ("format", format_check, 60),
+    ("tidy", tidy, 120),
+    ("scripts", scripts, 120),
+    ("unit", unit, 600),
+    ("e2e", end_to_end, 900),
+    ("clang-tidy", clang_tidy, 900),
+    ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), False), 1200),
+    ("tsan", sanitized("tsan", os.path.join(ROOT, "build-tsan"), True), 900),
+]
+SLOW = {"clang-tidy", "asan-ubsan", "tsan"}
+SANITIZERS = {"asan-ubsan", "tsan"}
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [name for name, _, _ in STEPS]
+    parser.add_argument("--only", action="append", choices=names, metavar="STEP",
+                        help="run this step alone (may be repeated): " + ", ".join(names))
+    parser.add_argument("--quick", action="store_true",
+                        help="leave out " + ", ".join(sorted(SLOW)))
+    parser.add_argument("--no-sanitizers", action="store_true",
+                        help="leave out " + ", ".join(sorted(SANITIZERS)))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="default: one per core")
+    return parser.parse_args()
+
+
+def run_step(name, function, limit_s, jobs):
+    step = Step(name, limit_s, jobs)
+    begun = time.monotonic()
+    problem = ""
+    try:
+        function(step)
+    except Failure as error:
+        problem = str(error)
+        step.failed += 1
+    step.log.close()
+    took = time.monotonic() - begun
+    counts = f"{step.passed} passed" + (f", {step.failed} FAILED" if step.failed else "")
+    if not step.passed and not step.failed:
+        counts = "done"
+    print(f"{name:<12} {counts:<28} {took:6.0f} s", flush=True)
+    if step.failed:
+        print_tail(step.log_path, problem)
+    return step
+
+
+def print_tail(path, problem):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()
+    telling = [l for l in lines if re.search(r"FAIL|error:|Error|ERROR|\[[a-z-]+\]$", l)][-25:]
+    for line in telling + ["..."] + lines[-15:]:
+        print("    | " + line[:200])
+    if problem:
+        print("    " + problem)
+    print(f"    the whole log: {os.path.relpath(path, ROOT)}", flush=True)
+
+
+def main():
+    args = parse_args()
+    os.makedirs(LOGS, exist_ok=True)
+    left_out = (SLOW if args.quick else set()) | (SANITIZERS if args.no_sanitizers else set())
+    passed = failed = 0
+    begun = time.monotonic()
+    for name, function, limit_s in STEPS:
+        if (args.only and name not in args.only) or (not args.only and name in left_out):
+            continue
+        step = run_step(name, function, limit_s, args.jobs)
+        passed += step.passed
+        failed += step.failed
+        if name == "build" and step.failed:
+            break
+    print(f"took {(time.monotonic() - begun) / 60:.1f} minutes")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

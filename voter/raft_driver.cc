@@ -1,0 +1,139 @@
+#include "voter/raft_driver.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+
+namespace coppice::voter {
+namespace {
+
+[[noreturn]] void EndProcess(const Status& status) {
+  COPPICE_LOG(
+      kError,
+      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
+      "peers; mend the disk, then start it again",
+      MessageOf(status));
+  std::_Exit(74);  // EX_IOERR; no destructor may touch the log any more
+}
+
+bool Differs(const raft::Status& a, const raft::Status& b) {
+  return a.role != b.role || a.term != b.term || a.leader != b.leader || a.commit != b.commit;
+}
+
+}  // namespace
+
+RaftDriver::RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core,
+                       std::unique_ptr<wal::Wal> wal, Hooks hooks)
+    : loop_(loop), core_(std::move(core)), wal_(std::move(wal)), hooks_(std::move(hooks)) {
+  status_ = core_->status();
+}
+
+RaftDriver::~RaftDriver() {
+  loop_.Forget(*this);
+  if (timer_ != 0) loop_.Cancel(timer_);
+}
+
+void RaftDriver::Start() {
+  hooks_.changed(status_);
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+void RaftDriver::Input(raft::Input input) {
+  inputs_.push_back(std::move(input));
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+void RaftDriver::Propose(raft::Proposal proposal) {
+  proposals_.proposals.push_back(std::move(proposal));
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+void RaftDriver::OnTurn(Time now) {
+  if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
+  while (StepAll(now)) Perform();
+  const raft::Status status = core_->status();
+  if (Differs(status, status_)) {
+    status_ = status;
+    hooks_.changed(status_);
+  }
+  hooks_.turn_done();
+  ArmTimer();
+}
+
+bool RaftDriver::StepAll(Time now) {
+  if (inputs_.empty() && proposals_.proposals.empty()) return false;
+  std::vector<raft::Input> inputs;
+  inputs.swap(inputs_);
+  for (raft::Input& input : inputs) core_->Step(now, std::move(input), out_);
+  if (!proposals_.proposals.empty()) {
+    core_->Step(now, std::exchange(proposals_, {}), out_);
+  }
+  return true;
+}
+
+void RaftDriver::Perform() {
+  for (const raft::Outbound& outbound : out_.send_now) hooks_.send(outbound.to, outbound.message);
+  WriteLog();
+  for (const raft::Outbound& outbound : out_.send_after_durable) {
+    hooks_.send(outbound.to, outbound.message);
+  }
+  ReadLog();
+  Deliver();
+  out_.Clear();
+}
+
+void RaftDriver::WriteLog() {
+  if (!out_.needs_sync()) return;
+  std::optional<wal::HardState> hard_state;
+  if (out_.hard_state) {
+    hard_state =
+        wal::HardState{out_.hard_state->term, out_.hard_state->vote, out_.hard_state->commit};
+  }
+  if (const Status status = wal_->Append(out_.append, hard_state); !status.ok()) EndProcess(status);
+  if (const Status status = wal_->Sync(); !status.ok()) EndProcess(status);
+  if (!out_.append.empty()) {
+    const EntryPtr& last = out_.append.back();
+    inputs_.emplace_back(raft::Appended{last->term(), last->index()});
+  }
+}
+
+void RaftDriver::ReadLog() {
+  for (const raft::ReadLog& wanted : out_.read_log) {
+    raft::EntriesRead read;
+    read.peer = wanted.peer;
+    const Status status = wal_->Read(wanted.from, wanted.to, wanted.bytes_max, read.entries);
+    if (!status.ok()) {
+      COPPICE_LOG(kError, "cannot read the log for a peer from entry {} on: {}",
+                  wanted.from.value(), MessageOf(status));
+    }
+    inputs_.emplace_back(std::move(read));
+  }
+}
+
+void RaftDriver::Deliver() {
+  for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
+  if (!out_.apply.empty()) {
+    hooks_.apply(out_.apply);
+    inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});
+  }
+  for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
+  for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
+}
+
+void RaftDriver::ArmTimer() {
+  const Time next = core_->NextDeadline();
+  if (next == timer_at_) return;
+  if (timer_ != 0) loop_.Cancel(timer_);
+  timer_ = 0;
+  timer_at_ = next;
+  if (next == kNever) return;
+  timer_ = loop_.RunAt(next, [this] {
+    timer_ = 0;
+    timer_at_ = kNever;
+    loop_.Wake(*this, io::Loop::Phase::kCore);
+  });
+}
+
+}  // namespace coppice::voter

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/io/loop.h"
+#include "common/raft/core.h"
+#include "common/wal/wal.h"
+
+namespace coppice::voter {
+
+// Runs the Raft core against the log and the peers: gathers a turn's inputs, then per pass one
+// write, one message per peer, one sync (group commit), and the committed entries handed on. A log
+// that cannot be written or synced ends the process: what was promised may not be on disk. Thread:
+// the core loop's.
+class RaftDriver final : private io::TurnTask {
+ public:
+  struct Hooks {
+    std::function<void(NodeId to, const raft::Message& message)> send;
+    // Committed entries, durable here, in order, each once.
+    std::function<void(std::span<const EntryPtr> entries)> apply;
+    std::function<void(const raft::ProposeResult& result)> proposed;
+    std::function<void(std::uint64_t id, Index index)> read_ready;
+    std::function<void(std::uint64_t id)> read_refused;
+    // Role, term, leader or commit changed in this turn.
+    std::function<void(const raft::Status& status)> changed;
+    // The turn's effects are all out.
+    std::function<void()> turn_done;
+  };
+
+  RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal,
+             Hooks hooks);
+  ~RaftDriver() override;
+
+  void Start();  // arms the timer; a single voter elects itself at once
+  void Input(raft::Input input);
+  void Propose(raft::Proposal proposal);  // gathered with the turn's others
+  const raft::Core& core() const { return *core_; }
+  const raft::Status& status() const { return status_; }
+  const wal::Wal& wal() const { return *wal_; }
+  std::size_t queued_proposals() const { return proposals_.proposals.size(); }
+
+ private:
+  void OnTurn(Time now) override;
+  bool StepAll(Time now);
+  void Perform();
+  void WriteLog();
+  void ReadLog();
+  void Deliver();
+  void ArmTimer();
+
+  io::Loop& loop_;
+  std::unique_ptr<raft::Core> core_;
+  std::unique_ptr<wal::Wal> wal_;
+  Hooks hooks_;
+  std::vector<raft::Input> inputs_;
+  raft::Propose proposals_;
+  raft::Output out_;
+  raft::Status status_;
+  io::Loop::TimerId timer_ = 0;
+  Time timer_at_ = kNever;
+};
+
+}  // namespace coppice::voter

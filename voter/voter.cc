@@ -1,0 +1,405 @@
+#include "voter/voter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/mvcc/rocksdb_backend.h"
+#include "common/node/identity.h"
+#include "voter/boot.h"
+
+namespace coppice::voter {
+namespace {
+
+constexpr std::size_t kWindowBytes = 64U << 20;
+constexpr Micros kRegistryTick = 50 * kMillisecond;
+constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
+constexpr std::uint64_t kNoToken = UINT64_MAX;
+constexpr std::uint64_t kDiskReserve = 64U << 20;  // bytes kept back for deletes and compactions
+
+std::map<std::string, std::vector<std::string>> ByName(
+    const std::vector<std::pair<std::string, api::Url>>& cluster) {
+  std::map<std::string, std::vector<std::string>> by_name;
+  for (const auto& [name, url] : cluster) by_name[name].push_back(url.ToString());
+  return by_name;
+}
+
+}  // namespace
+
+Voter::Voter(const VoterOptions& options, node::Runtime::Placement placement)
+    : options_(options), runtime_(placement) {}
+
+Voter::~Voter() {
+  if (driver_ != nullptr) driver_.reset();
+}
+
+StatusOr<std::unique_ptr<Voter>> Voter::Open(const VoterOptions& options) {
+  node::Runtime::Placement placement;
+  placement.threads = node::Runtime::ThreadsFor(options.flags.threads);
+  std::unique_ptr<Voter> voter(new Voter(options, placement));
+  COPPICE_RETURN_IF_ERROR(voter->Init());
+  return voter;
+}
+
+Status Voter::FindIdentity() {
+  const auto by_name = ByName(options_.initial_cluster);
+  std::vector<NodeId> ids;
+  for (const auto& [name, url] : options_.initial_cluster) {
+    const NodeId id = node::VoterId(by_name.at(name), options_.cluster_token);
+    if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
+    ids.push_back(id);
+    voters_.push_back({id, name, url.host, url.port});
+    if (name == options_.flags.name) self_ = id;
+  }
+  if (self_ == NodeId()) {
+    return MakeStatus(
+        StatusCode::kInvalidArgument,
+        fmt::format("--initial-cluster does not name this voter: add \"{}=URL\" to it, "
+                    "or set --name to one that it has",
+                    options_.flags.name));
+  }
+  cluster_id_ = node::ClusterId(ids);
+  boot_nonce_ = node::RandomId();
+  boot_time_ = io::SystemClock().UnixMicros();
+  return OkStatus();
+}
+
+StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
+                                           std::unique_ptr<wal::Wal>& wal) {
+  const std::string member = options_.data_dir + "/member";
+  COPPICE_RETURN_IF_ERROR(disk_.CreateDirectories(member));
+  COPPICE_ASSIGN_OR_RETURN(lock_, disk_.Lock(member + "/lock"));
+  // The log first: it knows whose directory this is, and refuses before the store is touched.
+  wal::WalOptions wal_options;
+  wal_options.cluster_id = cluster_id_;
+  wal_options.node_id = self_.value();
+  std::vector<EntryPtr> entries;
+  wal::Recovered recovered;
+  COPPICE_ASSIGN_OR_RETURN(
+      wal, wal::Wal::Open(
+               disk_, member + "/wal", wal_options,
+               [&entries](const EntryPtr& entry) { entries.push_back(entry); }, recovered));
+  COPPICE_ASSIGN_OR_RETURN(auto backend, mvcc::OpenRocksDb(member + "/store"));
+  mvcc::StoreOptions store_options;
+  store_options.loops = runtime_.io_count();
+  COPPICE_ASSIGN_OR_RETURN(store, mvcc::Store::Open(std::move(backend), store_options));
+  const Index applied = store->View(0).applied;
+  store->Quiesce(0, true);
+  if (applied > recovered.last_index) {
+    return MakeStatus(
+        StatusCode::kDataLoss,
+        fmt::format("{}: the state has applied entry {} and the log ends at {}: part of the log is "
+                    "missing. Restore the directory, or remove this member and add it anew",
+                    options_.data_dir, applied.value(), recovered.last_index.value()));
+  }
+  raft::Configuration configuration;
+  const std::string saved = store->GetMeta(node::kConfigurationKey);
+  if (saved.empty() || !raft::DecodeConfiguration(saved, configuration)) {
+    for (const PeerAddress& voter : voters_) configuration.voters.push_back(voter.id);
+    std::sort(configuration.voters.begin(), configuration.voters.end());
+  }
+  BootLog boot(applied, kWindowBytes);
+  for (const EntryPtr& entry : entries) boot.Replay(entry);
+  return boot.Finish(recovered, std::move(configuration));
+}
+
+Status Voter::Init() {
+  COPPICE_RETURN_IF_ERROR(FindIdentity());
+  std::unique_ptr<mvcc::Store> store;
+  std::unique_ptr<wal::Wal> wal;
+  COPPICE_ASSIGN_OR_RETURN(raft::BootState boot, OpenState(store, wal));
+  Wire(std::move(boot), std::move(store), std::move(wal));
+  return tier_->Listen();
+}
+
+std::vector<PeerAddress> Voter::OtherVoters() const {
+  std::vector<PeerAddress> others;
+  for (const PeerAddress& voter : voters_) {
+    if (voter.id != self_) others.push_back(voter);
+  }
+  return others;
+}
+
+const PeerAddress* Voter::FindPeer(NodeId id) const {
+  for (const PeerAddress& voter : voters_) {
+    if (voter.id == id) return &voter;
+  }
+  return nullptr;
+}
+
+node::Members Voter::StaticMembers() const {
+  const auto by_name = ByName(options_.initial_cluster);
+  node::Members members;
+  for (const PeerAddress& voter : voters_) {
+    replica::Registration member;
+    member.id = voter.id;
+    member.name = voter.name;
+    member.role = replica::NodeRole::kVoter;
+    member.peer_urls = by_name.at(voter.name);
+    if (voter.id == self_) {
+      member.client_urls =
+          node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), "127.0.0.1");
+    }
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+std::vector<api::Url> Voter::ListeningUrls() const {
+  std::vector<api::Url> urls;
+  for (const api::ListenUrl& listen : options_.flags.listen_client_urls) urls.push_back(listen.url);
+  return urls;
+}
+
+void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
+                 std::unique_ptr<wal::Wal> wal) {
+  node::StoreTier::Options options;
+  options.flags = options_.flags;
+  options.listen_peer_urls = options_.listen_peer_urls;
+  options.limits = options_.limits;
+  options.hello.cluster_id = cluster_id_;
+  options.hello.node_id = self_.value();
+  options.hello.boot_nonce = boot_nonce_;
+  options.hello.role = io::ProcessRole::kVoter;
+  options.core.gate.boot_nonce = boot_nonce_;
+  options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
+  options.core.gate.refresh_interval = 0;  // until it has children (TellTailSource)
+  options.core.gate.election_timeout = options_.election_timeout;
+  options.core.tail.cluster_id = cluster_id_;
+  options.core.tail.self = self_;
+  options.core.tail.reads_wal = true;
+  options.core.tail.state_interval = options_.heartbeat_interval;
+  options.accept_raft = [this](const io::Hello& hello) {
+    return peers_->AcceptFrom(NodeId(hello.node_id));
+  };
+  tier_ = std::make_unique<node::StoreTier>(runtime_, std::move(store), std::move(options));
+  tier_->SetStaticMembers(StaticMembers());
+  WireRaft(std::move(boot), std::move(wal));
+  WireCore();
+}
+
+void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
+  io::Loop& loop = runtime_.core();
+  Rng rng(node::RandomId());
+  peers_ = std::make_unique<Peers>(
+      loop, tier_->transport(), OtherVoters(),
+      Peers::Hooks{[this](NodeId from, raft::Message message) {
+                     driver_->Input(raft::Received{from, std::move(message)});
+                   },
+                   [this](NodeId peer) { driver_->Input(raft::PeerGone{peer}); }},
+      Rng(rng.Next()));
+  leader_link_ = std::make_unique<LeaderLink>(
+      loop, tier_->transport(), self_,
+      LeaderLink::Hooks{
+          [this](replica::ReadGate::Input input) { tier_->core().Gate(std::move(input)); },
+          [this](std::uint64_t id) { driver_->Input(raft::ReadIndexRequest{id}); },
+          [this] { renewer_->UpstreamChanged(runtime_.core().now()); }},
+      Rng(rng.Next()));
+  proposals_ = std::make_unique<Proposals>(
+      runtime_.io_count(), [this](int io, std::vector<node::WriteOutcome> outcomes) {
+        tier_->core().SendOutcomes(io, std::move(outcomes));
+      });
+  raft::Config config;
+  config.id = self_;
+  config.heartbeat_interval = options_.heartbeat_interval;
+  config.election_timeout = options_.election_timeout;
+  auto core = std::make_unique<raft::Core>(config, boot, Rng(rng.Next()), loop.Refresh());
+  RaftDriver::Hooks hooks;
+  hooks.send = [this](NodeId to, const raft::Message& message) { peers_->Send(to, message); };
+  hooks.apply = [this](std::span<const EntryPtr> entries) { OnApplied(entries); };
+  hooks.proposed = [this](const raft::ProposeResult& result) { proposals_->Proposed(result); };
+  hooks.read_ready = [this](std::uint64_t id, Index index) {
+    tier_->core().Gate(replica::ReadGate::UpstreamAnswer{id, index});
+  };
+  hooks.read_refused = [this](std::uint64_t id) {
+    tier_->core().Gate(replica::ReadGate::UpstreamRefused{id});
+  };
+  hooks.changed = [this](const raft::Status& status) { OnRaftChanged(status); };
+  hooks.turn_done = [this] { proposals_->Flush(); };
+  driver_ = std::make_unique<RaftDriver>(loop, std::move(core), std::move(wal), std::move(hooks));
+}
+
+void Voter::WireCore() {
+  node::ReplicaCore& core = tier_->core();
+  keeper_ = std::make_unique<replica::RegistryKeeper>(core.registry());
+  renewer_ = std::make_unique<replica::RegistryRenewer>(core.registry());
+  replica::Registration own;
+  for (const replica::Registration& member : StaticMembers()) {
+    if (member.id == self_) own = member;
+  }
+  own.boot = boot_time_;
+  own.ttl = kVoterTtl;
+  renewer_->SetOwn(own);
+  node::ReplicaCore::Hooks hooks;
+  hooks.rounds = leader_link_.get();
+  hooks.propose = [this](int loop, std::vector<node::WriteIntent> intents) {
+    Propose(loop, std::move(intents));
+  };
+  hooks.applied = [this](std::span<const EntryPtr> entries, mvcc::ApplyOutput& out) {
+    proposals_->Applied(entries, out);
+  };
+  hooks.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
+  hooks.registry_changed = [this] { tier_->UpdateFacts([](node::Facts&) {}); };
+  core.SetHooks(std::move(hooks));
+  node::TailServer::Hooks tail;
+  tail.round = [&core](std::uint64_t child, std::uint64_t id, bool relaxed) {
+    core.Gate(replica::ReadGate::ChildRound{child, id, relaxed});
+  };
+  tail.gone = [&core](std::uint64_t child) { core.Gate(replica::ReadGate::ChildGone{child}); };
+  tail.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
+  tail.read_wal = [this](Index from, Index to, std::size_t bytes_max) {
+    std::vector<EntryPtr> entries;
+    if (const Status status = driver_->wal().Read(from, to, bytes_max, entries); !status.ok()) {
+      COPPICE_LOG(kWarn, "cannot read the log for a learner: {}", MessageOf(status));
+      entries.clear();
+    }
+    return entries;
+  };
+  tail.first_in_wal = [this] { return driver_->wal().first_index(); };
+  core.tail().SetHooks(std::move(tail));
+}
+
+Status Voter::Run() {
+  io::Loop& loop = runtime_.core();
+  loop.Post([this] {
+    tier_->Start();
+    tier_->core().tail().Input(replica::TailSource::PathChanged{{self_}, true});
+    tier_->UpdateFacts([this](node::Facts& facts) {
+      facts.cluster_id = cluster_id_;
+      facts.node = self_;
+    });
+    peers_->Start();
+    driver_->Start();
+    TickRegistry();
+    CheckSpace();
+  });
+  runtime_.Run([this] {
+    if (driver_->status().role == raft::Role::kLeader) {
+      driver_->Input(raft::ResignLeadership{});
+    }
+    tier_->Shutdown();
+  });
+  peers_->Stop();
+  leader_link_->Stop();
+  return tier_->Close();
+}
+
+void Voter::OnRaftChanged(const raft::Status& status) {
+  const bool leads = status.role == raft::Role::kLeader;
+  const node::Facts& before = tier_->facts();
+  if (before.leader != status.leader || before.is_leader != leads) {
+    leader_link_->SetLeader(status.leader,
+                            status.leader == self_ ? nullptr : FindPeer(status.leader));
+    if (leads) {
+      keeper_->BecomeLeader(runtime_.core().now());
+      COPPICE_LOG(kInfo, "became leader at term {}", status.term.value());
+    } else {
+      keeper_->StepDown();
+      COPPICE_LOG(kInfo, "leader is {:x} at term {}", status.leader.value(), status.term.value());
+    }
+  }
+  tier_->UpdateFacts([&](node::Facts& facts) {
+    facts.leader = status.leader;
+    facts.is_leader = leads;
+    facts.confirmed = status.leader != NodeId();
+    facts.term = status.term;
+    facts.commit = status.commit;
+    facts.known_commit = status.commit;
+    facts.ready = status.leader != NodeId() && !tier_->core().stuck();
+  });
+  TellTailSource();
+  if (status.leader != NodeId() && !said_ready_) {
+    said_ready_ = true;
+    COPPICE_LOG(kInfo, "ready to serve client requests");
+  }
+}
+
+void Voter::TellTailSource() {
+  replica::TailSource::LeaderChanged changed;
+  changed.leader = driver_ != nullptr && driver_->status().role == raft::Role::kLeader;
+  for (const PeerAddress& voter : OtherVoters()) {
+    if (!peers_->Connected(voter.id)) continue;
+    changed.followers.push_back(api::Url{voter.host, voter.port}.ToString());
+  }
+  tier_->core().tail().Input(std::move(changed));
+}
+
+void Voter::OnApplied(std::span<const EntryPtr> entries) {
+  tier_->core().tail().Input(replica::TailSource::Committed{{entries.begin(), entries.end()}});
+  tier_->core().Apply(entries);
+}
+
+void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
+  for (node::WriteIntent& intent : intents) {
+    raft::Proposal proposal;
+    proposal.token = proposals_->Add(loop, intent.token);
+    proposal.payload = std::move(intent.payload);
+    proposal.payload_crc = intent.payload_crc;
+    driver_->Propose(std::move(proposal));
+  }
+}
+
+void Voter::ProposeRegistry(std::vector<std::string> payloads) {
+  for (std::string& payload : payloads) {
+    raft::Proposal proposal;
+    proposal.token = kNoToken;
+    proposal.kind = RecordKind::kRegistry;
+    proposal.payload_crc = Entry::PayloadCrc(payload);
+    proposal.payload = std::move(payload);
+    driver_->Propose(std::move(proposal));
+  }
+}
+
+void Voter::OnRenewals(const replica::RenewBundle& bundle) {
+  if (!keeper_->leading()) return renewer_->Received(runtime_.core().now(), bundle);
+  std::vector<std::string> payloads;
+  keeper_->Received(runtime_.core().now(), bundle, payloads);
+  ProposeRegistry(std::move(payloads));
+}
+
+void Voter::TickRegistry() {
+  const Time now = runtime_.core().now();
+  const replica::RenewBundle bundle = renewer_->Take(now);
+  if (!bundle.empty()) {
+    keeper_->leading() ? OnRenewals(bundle) : leader_link_->SendRenewals(bundle);
+  }
+  std::vector<std::string> payloads;
+  keeper_->Expire(now, payloads);
+  ProposeRegistry(std::move(payloads));
+  TellTailSource();
+  const bool has_children = tier_->core().tail().connections() > 0;
+  tier_->core().Gate(replica::ReadGate::SetRefresh{has_children ? 100 * kMillisecond : 0});
+  runtime_.core().RunAt(now + kRegistryTick, [this] { TickRegistry(); });
+}
+
+// Raises the replicated NOSPACE alarm before the disk is full or the quota passed; it stays until
+// an operator clears it, as in etcd.
+void Voter::CheckSpace() {
+  const auto free_bytes = disk_.FreeBytes(options_.data_dir);
+  const std::uint64_t quota = options_.quota_bytes == 0 ? 2ULL << 30 : options_.quota_bytes;
+  const bool full =
+      (free_bytes.ok() && *free_bytes < kDiskReserve) || tier_->core().store().DiskBytes() > quota;
+  const bool raised = tier_->core().store().AlarmActive(mvcc::AlarmType::kNoSpace);
+  if (full && !raised && driver_->status().role == raft::Role::kLeader) {
+    COPPICE_LOG(kWarn,
+                "raising the NOSPACE alarm: the store has {} bytes of a quota of {}, the disk "
+                "{} bytes free. Compact, delete, then clear it with `alarm disarm`",
+                tier_->core().store().DiskBytes(), quota, free_bytes.ok() ? *free_bytes : 0);
+    mvcc::AlarmOp op;
+    op.activate = true;
+    op.member = self_;
+    op.type = mvcc::AlarmType::kNoSpace;
+    raft::Proposal proposal;
+    proposal.token = kNoToken;
+    proposal.payload = mvcc::EncodeCommand(mvcc::Command(op));
+    proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
+    driver_->Propose(std::move(proposal));
+  }
+  runtime_.core().RunAt(runtime_.core().now() + kSecond, [this] { CheckSpace(); });
+}
+
+}  // namespace coppice::voter

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/io/posix_disk.h"
+#include "common/node/store_tier.h"
+#include "common/replica/registry_keeper.h"
+#include "voter/leader_link.h"
+#include "voter/peers.h"
+#include "voter/proposals.h"
+#include "voter/raft_driver.h"
+
+namespace coppice::voter {
+
+struct VoterOptions {
+  node::CommonFlags flags;
+  std::string data_dir;
+  std::vector<api::Url> listen_peer_urls;
+  std::vector<api::Url> advertise_peer_urls;
+  std::vector<std::pair<std::string, api::Url>> initial_cluster;
+  std::string cluster_token = "etcd-cluster";
+  Micros heartbeat_interval = 100 * kMillisecond;
+  Micros election_timeout = 1000 * kMillisecond;
+  std::uint64_t quota_bytes = 2U << 30;  // etcd's default; 0 = that too
+  api::Limits limits;
+};
+
+// A voter: Raft over its log and its peers, and what it shares with learners (node::StoreTier).
+// Thread: built on main's, then the core loop's.
+class Voter {
+ public:
+  // Opens the data directory and binds the addresses. Errors say what is wrong and what to do;
+  // nothing was changed on disk by those that come from the flags or a foreign directory.
+  static StatusOr<std::unique_ptr<Voter>> Open(const VoterOptions& options);
+  ~Voter();
+
+  // Until a signal; OK after an orderly end.
+  Status Run();
+
+ private:
+  Voter(const VoterOptions& options, node::Runtime::Placement placement);
+  Status Init();
+  Status FindIdentity();
+  StatusOr<raft::BootState> OpenState(std::unique_ptr<mvcc::Store>& store,
+                                      std::unique_ptr<wal::Wal>& wal);
+  void Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
+            std::unique_ptr<wal::Wal> wal);
+  void WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal);
+  void WireCore();
+  std::vector<PeerAddress> OtherVoters() const;
+  node::Members StaticMembers() const;
+  std::vector<api::Url> ListeningUrls() const;
+  const PeerAddress* FindPeer(NodeId id) const;
+
+  void OnRaftChanged(const raft::Status& status);
+  void OnApplied(std::span<const EntryPtr> entries);
+  void Propose(int loop, std::vector<node::WriteIntent> intents);
+  void ProposeRegistry(std::vector<std::string> payloads);
+  void OnRenewals(const replica::RenewBundle& bundle);
+  void TickRegistry();
+  void CheckSpace();
+  void TellTailSource();
+
+  const VoterOptions options_;
+  node::Runtime runtime_;
+  io::PosixDisk disk_;
+  std::unique_ptr<io::File> lock_;
+  NodeId self_;
+  std::uint64_t cluster_id_ = 0;
+  std::uint64_t boot_nonce_ = 0;
+  std::int64_t boot_time_ = 0;
+  std::vector<PeerAddress> voters_;  // all of them, this one included
+  std::unique_ptr<node::StoreTier> tier_;
+  std::unique_ptr<Peers> peers_;
+  std::unique_ptr<LeaderLink> leader_link_;
+  std::unique_ptr<RaftDriver> driver_;
+  std::unique_ptr<Proposals> proposals_;
+  std::unique_ptr<replica::RegistryKeeper> keeper_;
+  std::unique_ptr<replica::RegistryRenewer> renewer_;
+  bool said_ready_ = false;
+};
+
+}  // namespace coppice::voter
