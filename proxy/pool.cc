@@ -186,12 +186,12 @@ void Pool::OnDown(node::Backend& backend, const Status& reason,
   COPPICE_LOG(kInfo, "lost the connection to {:x} at {}:{}: {}", entry.node.value(), backend.host(),
               backend.port(), MessageOf(reason));
   owner_.OnConnectionLost(connection);
-  owner_.OnLost(entry.id, std::move(left));
+  owner_.OnLost(std::move(left));
   owner_.OnChange();
 }
 
 void Pool::OnNotProposed(node::Backend& backend, node::Unanswered request) {
-  if (Entry* entry = Find(backend)) owner_.OnNotProposed(entry->id, std::move(request));
+  if (Find(backend) != nullptr) owner_.OnNotProposed(std::move(request));
 }
 
 void Pool::OnAnswered(node::Backend& backend, Micros latency) {
@@ -254,7 +254,7 @@ void Pool::GiveUpHung() {
     if (!router_.Silent(entry.id) || entry.backend->outstanding() == 0) continue;
     auto left = entry.backend->Withdraw(
         [this](const api::Replier& replier) { return owner_.MayRepeat(replier); });
-    if (!left.empty()) owner_.OnLost(entry.id, std::move(left));
+    if (!left.empty()) owner_.OnLost(std::move(left));
   }
 }
 

@@ -32,8 +32,8 @@ class Pool final : public node::Backend::Observer {
     virtual ~Owner() = default;
     // A backend came, went, or reports something else: what could not be routed may go now.
     virtual void OnChange() = 0;
-    virtual void OnLost(BackendId id, std::vector<node::Unanswered> left) = 0;
-    virtual void OnNotProposed(BackendId id, node::Unanswered request) = 0;
+    virtual void OnLost(std::vector<node::Unanswered> left) = 0;
+    virtual void OnNotProposed(node::Unanswered request) = 0;
     // Of a request that was sent: whether another backend may get it too.
     virtual bool MayRepeat(const api::Replier& replier) const = 0;
     virtual void OnRegistry() {}

@@ -164,6 +164,7 @@ void ProxyNode::Route(GroupId id, Time now) {
     return Park(id, now + kExpireInterval);
   }
   trip.parked_at = 0;
+  trip.sent_to = *backend;
   if (++trip.tries > 1) Count(counters_.retried);
   pool_.Send(*backend, *request, std::make_unique<GroupReplier>(*this, id));
 }
@@ -205,6 +206,7 @@ bool ProxyNode::TryElsewhere(GroupId id, Trip& trip, const Status& status) {
   if (trip.hurried && trip.tries >= kHurriedTries) return false;
   const Time now = loop_.now();
   if (coalescer_.Find(id)->deadline <= now) return false;
+  trip.avoid = trip.sent_to;
   Park(id, trip.tries > 1 ? now + kRefusedPause : now);
   loop_.Wake(*this, io::Loop::Phase::kCore);
   return true;
@@ -217,19 +219,16 @@ void ProxyNode::Refused(GroupId id, const Status& status, bool not_proposed) {
   coalescer_.Fail(id, status, not_proposed);
 }
 
-void ProxyNode::OnNotProposed(BackendId id, node::Unanswered request) {
-  const GroupId group = static_cast<GroupReplier&>(*request.replier).id();
-  if (coalescer_.Find(group) == nullptr) return;
-  TripOf(group).avoid = id;
-  Refused(group, request.reason, true);
+void ProxyNode::OnNotProposed(node::Unanswered request) {
+  Refused(static_cast<GroupReplier&>(*request.replier).id(), request.reason, true);
 }
 
-void ProxyNode::OnLost(BackendId id, std::vector<node::Unanswered> left) {
+void ProxyNode::OnLost(std::vector<node::Unanswered> left) {
   for (node::Unanswered& request : left) {
     const GroupId group = static_cast<GroupReplier&>(*request.replier).id();
     if (coalescer_.Find(group) == nullptr) continue;
     Trip& trip = TripOf(group);
-    trip.avoid = id;
+    trip.avoid = trip.sent_to;
     if (trip.may_repeat || request.certainly_not_done) {
       Park(group, 0);
     } else {

@@ -69,8 +69,9 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
     bool hurried = false;  // asked for a leader: is not kept waiting for one
     int tries = 0;
     Want want;
-    std::optional<BackendId> avoid;
-    Time parked_at = 0;  // since when nobody was found for it; 0 = it was sent
+    BackendId sent_to = 0;           // last
+    std::optional<BackendId> avoid;  // it could not do it
+    Time parked_at = 0;              // since when nobody was found for it; 0 = it was sent
   };
   struct Parked {
     GroupId id;
@@ -84,8 +85,8 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
 
   void OnTurn(Time now) override;
   void OnChange() override;
-  void OnLost(BackendId id, std::vector<node::Unanswered> left) override;
-  void OnNotProposed(BackendId id, node::Unanswered request) override;
+  void OnLost(std::vector<node::Unanswered> left) override;
+  void OnNotProposed(node::Unanswered request) override;
   bool MayRepeat(const api::Replier& replier) const override;
   void OnRegistry() override { OnChange(); }
   void OnWatchFrame(std::uint64_t connection, const io::Frame& frame) override;

@@ -65,6 +65,7 @@ void Loop::Run() {
   prctl(PR_SET_NAME, name_.c_str());
   ArmTimer();  // for what was set before the thread ran
   while (!stop_.load(std::memory_order_acquire)) Turn();
+  stop_.store(false, std::memory_order_relaxed);
   t_current_loop = nullptr;
 }
 

@@ -55,7 +55,7 @@ class Loop {
   boost::asio::io_context& context() { return context_; }
   const std::string& name() const { return name_; }
 
-  void Run();            // until Stop
+  void Run();            // until Stop; may run again after it
   void Stop();           // any thread
   void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
 
