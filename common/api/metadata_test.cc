@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/api/duration.h"
+#include "common/base/rng.h"
 #include "common/rpc/server.h"
 
 namespace coppice::api {
@@ -157,6 +158,41 @@ TEST(Consistency, ListenerOptionsAreReadFromTheQuery) {
   }
 }
 
+std::string FromAlphabet(Rng& rng, std::string_view alphabet, std::size_t max) {
+  std::string text(rng.Below(max + 1), '\0');
+  for (char& c : text) c = alphabet[rng.Below(alphabet.size())];
+  return text;
+}
+
+TEST(Consistency, WhateverTheBytesItIsValidOrInvalidArgument) {
+  Rng rng(20'261'121);
+  int accepted = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    rpc::Metadata metadata;
+    const std::string mode = rng.Chance(0.1)
+                                 ? FromAlphabet(rng, "bounde", 8)
+                                 : std::string(NameOf(static_cast<ReadMode>(rng.Below(3))));
+    const std::string staleness = FromAlphabet(rng, "0123456789usm-h.", 6);
+    const std::string revision = FromAlphabet(rng, "0123456789af/-x", 24);
+    if (rng.Chance(0.7)) metadata.consistency = mode;
+    if (rng.Chance(0.5)) metadata.max_staleness = staleness;
+    if (rng.Chance(0.5)) metadata.min_revision = revision;
+    metadata.any_coppice = rng.Chance(0.9);
+    Consistency out;
+    const Status status = ResolveConsistency(metadata, rng.Chance(0.5), kBoundedListener, out);
+    if (!status.ok()) {
+      ASSERT_EQ(status.code(), StatusCode::kInvalidArgument);
+      continue;
+    }
+    ++accepted;
+    ASSERT_TRUE(!out.max_staleness || out.mode == ReadMode::kBounded);
+    ASSERT_TRUE(out.mode != ReadMode::kBounded || out.max_staleness || out.min_revision > 0);
+    ASSERT_GE(out.min_revision, 0);
+    ASSERT_GE(out.max_staleness.value_or(0), 0);
+  }
+  EXPECT_GT(accepted, 10'000);
+}
+
 TEST(Duration, ReadsEachUnit) {
   const std::pair<std::string_view, Micros> kCases[] = {
       {"500us", 500},       {"250ms", 250 * kMillisecond}, {"2s", 2 * kSecond},
@@ -173,6 +209,9 @@ TEST(Duration, FormatsWithoutMakingAnythingLookFresher) {
   EXPECT_EQ(FormatDuration(999), "999us");
   EXPECT_EQ(FormatDuration(12 * kMillisecond), "12ms");
   EXPECT_EQ(FormatDuration(12 * kMillisecond + 1), "13ms");
+  Micros back = 0;
+  EXPECT_TRUE(ParseDuration(FormatDuration(3 * kSecond), back));
+  EXPECT_EQ(back, 3 * kSecond);
 }
 
 }  // namespace

@@ -7,9 +7,24 @@
 namespace coppice::api {
 namespace {
 
+// One line, whatever the text.
 Status Invalid(std::string_view flag, std::string_view text, std::string_view problem) {
-  return MakeStatus(StatusCode::kInvalidArgument,
-                    std::string(flag) + ": \"" + std::string(text) + "\": " + std::string(problem));
+  std::string message = std::string(flag) + ": \"" + std::string(text) + "\": ";
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  }
+  return MakeStatus(StatusCode::kInvalidArgument, message.append(problem));
+}
+
+// Names, IPv4 and IPv6 addresses, zones included.
+bool IsHost(std::string_view host) {
+  constexpr std::string_view kMarks = "-._:%";
+  for (char c : host) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!letter && !(c >= '0' && c <= '9') && kMarks.find(c) == std::string_view::npos)
+      return false;
+  }
+  return !host.empty();
 }
 
 // host:port or [host]:port.
@@ -31,7 +46,7 @@ Status ParseAuthority(std::string_view flag, std::string_view text, std::string_
       return Invalid(flag, text, "an IPv6 address goes in brackets: http://[::1]:2379");
     }
   }
-  if (host.empty()) return Invalid(flag, text, kForm);
+  if (!IsHost(host)) return Invalid(flag, text, kForm);
   if (rest.empty()) return Invalid(flag, text, "the port is missing; expected http://host:port");
   if (!rest.starts_with(':')) return Invalid(flag, text, kForm);
   rest.remove_prefix(1);

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <string>
+
+#include "common/base/rng.h"
 
 namespace coppice::api {
 namespace {
@@ -47,6 +50,7 @@ TEST(Urls, WhatIsWrongIsSaid) {
   EXPECT_THAT(Refused("unix:///a"), HasSubstr("http://host:port"));
   EXPECT_THAT(Refused("http://a"), HasSubstr("port is missing"));
   EXPECT_THAT(Refused("http://:1"), HasSubstr("http://host:port"));
+  EXPECT_THAT(Refused("http://a b:1"), HasSubstr("http://host:port"));
   EXPECT_THAT(Refused("http://a:65536"), HasSubstr("port is not a number"));
   EXPECT_THAT(Refused("http://a:x"), HasSubstr("port is not a number"));
   EXPECT_THAT(Refused("http://a:"), HasSubstr("port is not a number"));
@@ -69,6 +73,42 @@ TEST(Urls, NamedOnesKeepOrderAndRepeats) {
   EXPECT_EQ((*urls)[2].second, (Url{"c", 3}));
   for (std::string_view bad : {"", "v1", "=http://a:1", "v1=a", "v1=http://a:1,,v2=http://b:1"}) {
     EXPECT_FALSE(ParseNamedUrls("--initial-cluster", bad).ok()) << bad;
+  }
+}
+
+TEST(Urls, WhateverTheTextItIsAddressesOrOneLineOfError) {
+  Rng rng(20'261'121);
+  constexpr std::string_view kPieces[] = {"http://",
+                                          "https://",
+                                          "a",
+                                          ":",
+                                          "1",
+                                          ",",
+                                          "[",
+                                          "]",
+                                          "::1",
+                                          "?",
+                                          "/",
+                                          "=",
+                                          "&",
+                                          "99999",
+                                          "consistency=bounded",
+                                          "max-staleness=1s",
+                                          "\n",
+                                          ""};
+  for (int i = 0; i < 50'000; ++i) {
+    std::string text;
+    for (std::uint64_t n = rng.Below(9); n > 0; --n) text += kPieces[rng.Below(std::size(kPieces))];
+    const auto urls = ParseListenUrls("--flag", text);
+    if (!urls.ok()) {
+      ASSERT_EQ(urls.status().code(), StatusCode::kInvalidArgument);
+      ASSERT_EQ(MessageOf(urls.status()).find('\n'), std::string_view::npos);
+      continue;
+    }
+    for (const ListenUrl& listen : *urls) {
+      ASSERT_FALSE(listen.url.host.empty());
+      ASSERT_TRUE(ParseUrl("--flag", listen.url.ToString()).ok()) << text;
+    }
   }
 }
 

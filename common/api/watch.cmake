@@ -1,11 +1,16 @@
 # The Watch service: a pure session, and the gRPC method on it.
-if(NOT TARGET mvcc)
-  return()
-endif()
 coppice_library(api_watch
   SOURCES watch_request.cc watch_session.cc
   DEPS mvcc_types base)
 
+coppice_library(api_watch_edge
+  SOURCES watch_edge.cc
+  DEPS api_watch api rpc io)
+
 coppice_test(api_watch_test
   SOURCES watch_session_test.cc
   DEPS api_watch)
+
+coppice_test(api_watch_edge_test
+  SOURCES watch_edge_test.cc
+  DEPS api_watch_edge coppice_proto)

@@ -12,18 +12,18 @@ void MemoryDisk::State::Apply(const KvBackend::Write& write) {
 }
 
 void MemoryDisk::Crash() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   live_ = durable_;
   unflushed_.clear();
 }
 
 void MemoryDisk::SetFailure(const Status& status) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   failure_ = status;
 }
 
 Status MemoryBackend::Apply(std::span<const Write> batch) {
-  const absl::MutexLock lock(&disk_->mutex_);
+  const MutexLock lock(disk_->mutex_);
   if (!disk_->failure_.ok()) return disk_->failure_;
   for (const Write& write : batch) {
     disk_->live_.Apply(write);
@@ -34,7 +34,7 @@ Status MemoryBackend::Apply(std::span<const Write> batch) {
 }
 
 Status MemoryBackend::Get(Family family, std::string_view key, std::string& value) const {
-  const absl::ReaderMutexLock lock(&disk_->mutex_);
+  const ReaderLock lock(disk_->mutex_);
   const auto& rows = disk_->live_.of(family);
   const auto at = rows.find(key);
   if (at == rows.end()) return MakeStatus(StatusCode::kNotFound, "no such row");
@@ -45,7 +45,7 @@ Status MemoryBackend::Get(Family family, std::string_view key, std::string& valu
 Status MemoryBackend::Scan(
     Family family, std::string_view begin, std::string_view end,
     const std::function<bool(std::string_view, std::string_view)>& visit) const {
-  const absl::ReaderMutexLock lock(&disk_->mutex_);
+  const ReaderLock lock(disk_->mutex_);
   const auto& rows = disk_->live_.of(family);
   for (auto at = rows.lower_bound(begin); at != rows.end(); ++at) {
     if (!end.empty() && at->first >= end) break;
@@ -55,7 +55,7 @@ Status MemoryBackend::Scan(
 }
 
 Status MemoryBackend::Flush() {
-  const absl::MutexLock lock(&disk_->mutex_);
+  const MutexLock lock(disk_->mutex_);
   if (!disk_->failure_.ok()) return disk_->failure_;
   for (const Write& write : disk_->unflushed_) disk_->durable_.Apply(write);
   disk_->unflushed_.clear();
@@ -67,7 +67,7 @@ Status MemoryBackend::CompactRange(std::string_view /*begin*/, std::string_view 
 }
 
 std::uint64_t MemoryBackend::DiskBytes() const {
-  const absl::ReaderMutexLock lock(&disk_->mutex_);
+  const ReaderLock lock(disk_->mutex_);
   return disk_->bytes_;
 }
 

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "common/mvcc/mutex.h"
 #include "common/mvcc/store.h"
 
 namespace coppice::mvcc {
@@ -31,7 +30,7 @@ class MemoryDisk {
     void Apply(const KvBackend::Write& write);
   };
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   State live_ ABSL_GUARDED_BY(mutex_);
   State durable_ ABSL_GUARDED_BY(mutex_);
   std::vector<KvBackend::Write> unflushed_ ABSL_GUARDED_BY(mutex_);

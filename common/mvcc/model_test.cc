@@ -174,7 +174,7 @@ class Comparison {
 };
 
 TEST(ModelMemory, StoreDoesWhatTheModelDoes) {
-  const int seeds = FromEnv("COPPICE_MVCC_SEEDS", 2);
+  const int seeds = FromEnv("COPPICE_MVCC_SEEDS", 1);
   for (int seed = 1; seed <= seeds && !HasFatalFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Comparison(std::make_unique<testing::MemoryPlace>(), static_cast<std::uint64_t>(seed))

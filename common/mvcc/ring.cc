@@ -8,7 +8,7 @@ namespace coppice::mvcc {
 
 void EventRing::Push(const std::vector<EventBatchPtr>& batches) {
   std::vector<EventBatchPtr> dropped;  // declared first: freed once the lock is gone
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   for (const EventBatchPtr& batch : batches) {
     COPPICE_CHECK(batch->revision == next_);
     ++next_;
@@ -23,7 +23,7 @@ void EventRing::Push(const std::vector<EventBatchPtr>& batches) {
 }
 
 bool EventRing::From(Revision from, std::size_t max, std::vector<EventBatchPtr>& out) const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (from >= next_) return true;
   const Revision first = next_ - static_cast<Revision>(batches_.size());
   if (from < first) return false;
@@ -34,7 +34,7 @@ bool EventRing::From(Revision from, std::size_t max, std::vector<EventBatchPtr>&
 }
 
 void EventRing::Reset(Revision next) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   batches_.clear();
   bytes_ = 0;
   next_ = next;

@@ -4,8 +4,7 @@
 #include <deque>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "common/mvcc/mutex.h"
 #include "common/mvcc/store.h"
 
 namespace coppice::mvcc {
@@ -24,7 +23,7 @@ class EventRing {
 
  private:
   const std::size_t bytes_max_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<EventBatchPtr> batches_ ABSL_GUARDED_BY(mutex_);
   std::size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   Revision next_ ABSL_GUARDED_BY(mutex_) = 0;

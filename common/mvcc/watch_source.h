@@ -57,6 +57,8 @@ class WatchSink {
   virtual ~WatchSink() = default;
   // TryOpen of this watcher might succeed now; may be spurious.
   virtual void OnReady(Watcher& watcher) = 0;
+  // Its events no longer come as they happen: it is brought up from history.
+  virtual void OnBehind(Watcher& /*watcher*/) {}
   // The watcher is open as of `at`: it gets the events from start (at + 1 if that was 0) on.
   virtual void OnOpened(Watcher& watcher, Revision at) = 0;
   // All that the watcher wants of one revision. Revisions only ascend. Only while `writable` and

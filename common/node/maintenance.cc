@@ -1,4 +1,5 @@
 // Cluster and Maintenance requests of IoNode.
+#include <algorithm>
 #include <utility>
 
 #include "common/api/encode.h"
@@ -65,7 +66,7 @@ void IoNode::ServeStatus(const api::Request& /*request*/, std::unique_ptr<api::R
   response.set_dbsize(static_cast<std::int64_t>(store_.DiskBytes()));
   response.set_dbsizeinuse(static_cast<std::int64_t>(store_.DiskBytes()));
   response.set_leader(facts_->leader.value());
-  response.set_raftindex(facts_->commit.value());
+  response.set_raftindex(std::max(facts_->commit, view.applied).value());
   response.set_raftappliedindex(view.applied.value());
   response.set_raftterm(facts_->term.value());
   response.set_islearner(facts_->learner);

@@ -1,15 +1,18 @@
 #include "common/raft/sim_cluster.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/base/check.h"
 
 namespace coppice::raft {
 
-SimCluster::SimCluster(std::uint64_t seed, int nodes) : rng_(seed) {
+SimCluster::SimCluster(std::uint64_t seed, int nodes, Micros election_timeout, double skew)
+    : election_timeout_(election_timeout), rng_(seed) {
   for (int i = 0; i < nodes; ++i) configurations_[Index(0)].voters.push_back(Id(i));
   nodes_.resize(static_cast<std::size_t>(nodes));
+  for (Node& node : nodes_) node.rate = std::pow(skew, 2 * rng_.Unit() - 1);
   for (int i = 0; i < nodes; ++i) Restart(i);
 }
 
@@ -76,10 +79,12 @@ void SimCluster::Restart(int node) {
   Node& n = at(node);
   Config config;
   config.id = Id(node);
+  config.election_timeout = election_timeout_;
+  config.heartbeat_interval = election_timeout_ / 10;
   config.window_bytes_max = 2000;
   config.append_bytes_max = 1000;
   n.timer = kNever;
-  n.core = std::make_unique<Core>(config, Boot(n), Rng(rng_.Next()), now_);
+  n.core = std::make_unique<Core>(config, Boot(n), Rng(rng_.Next()), LocalTime(n));
   ArmTimer(node);
 }
 
@@ -107,7 +112,7 @@ void SimCluster::Step(int node, Input input) {
     n.before = n.core->status();
     OnNode(node, rng_.Between(0, faults_.turn_max), [this, node] { EndTurn(node); });
   }
-  n.core->Step(now_, std::move(input), n.turn);
+  n.core->Step(LocalTime(n), std::move(input), n.turn);
   ArmTimer(node);
 }
 
@@ -251,12 +256,15 @@ void SimCluster::ArmTimer(int node) {
   if (due == n.timer) return;
   n.timer = due;
   if (due == kNever) return;
-  At(std::max(due, now_), [this, node, due, life = n.life] {
+  // A little late, never early.
+  const Time when = static_cast<Time>(static_cast<double>(due) / n.rate) + 2;
+  At(std::max(when, now_), [this, node, due, life = n.life] {
     Node& timed = at(node);
     if (timed.core == nullptr || timed.life != life || timed.timer != due) return;
     timed.timer = kNever;
     Step(node, Timer{});
-    COPPICE_CHECK(timed.core->NextDeadline() > now_, "a timer that was handled is not due again");
+    COPPICE_CHECK(timed.core->NextDeadline() > LocalTime(timed),
+                  "a timer that was handled is not due again");
   });
 }
 

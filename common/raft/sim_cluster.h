@@ -28,7 +28,8 @@ class SimCluster {
     Micros turn_max = 0;  // inputs of this long share an Output
   };
 
-  SimCluster(std::uint64_t seed, int nodes);
+  // Clocks run at rates between 1 / skew and skew.
+  SimCluster(std::uint64_t seed, int nodes, Micros election_timeout = kSecond, double skew = 1);
 
   void set_faults(const Faults& faults) { faults_ = faults; }
   void RunUntil(Time until);
@@ -69,6 +70,7 @@ class SimCluster {
   };
   struct Node {
     std::unique_ptr<Core> core;
+    double rate = 1;         // of its clock
     std::uint64_t life = 0;  // counts restarts: what was scheduled for an earlier one is void
     Disk disk;
     std::vector<std::pair<Write, std::vector<Outbound>>> unsynced;
@@ -91,6 +93,9 @@ class SimCluster {
   };
 
   Node& at(int node) { return nodes_[static_cast<std::size_t>(node)]; }
+  Time LocalTime(const Node& node) const {
+    return static_cast<Time>(static_cast<double>(now_) * node.rate);
+  }
   static NodeId Id(int node) { return NodeId(static_cast<std::uint64_t>(node) + 1); }
   static int IndexOf(NodeId id) { return static_cast<int>(id.value()) - 1; }
   void At(Time when, std::function<void()> run);
@@ -106,6 +111,7 @@ class SimCluster {
   void ArmTimer(int node);
   BootState Boot(const Node& node) const;
 
+  const Micros election_timeout_;
   Rng rng_;
   Time now_ = kSecond;
   std::uint64_t sequence_ = 0;

@@ -171,13 +171,13 @@ bool DecodeReadIndexReply(std::string_view bytes, ReadIndexReply& out) {
   });
 }
 
-std::string EncodeCredit(std::uint32_t bytes) {
+std::string EncodeTailCredit(std::uint32_t bytes) {
   std::string out;
   PutLe(out, bytes);
   return out;
 }
 
-bool DecodeCredit(std::string_view bytes, std::uint32_t& out) {
+bool DecodeTailCredit(std::string_view bytes, std::uint32_t& out) {
   if (bytes.size() != sizeof(out)) return false;
   out = GetLe<std::uint32_t>(bytes.data());
   return true;

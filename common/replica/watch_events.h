@@ -15,4 +15,10 @@ void AppendEvent(mvcc::EncodedEvents& out, bool is_delete, std::string_view kv,
 // The events of `events` that `filters` let pass; null if none. Shares `events` if all do.
 mvcc::EncodedEventsPtr Filter(const mvcc::EncodedEventsPtr& events, mvcc::WatchFilters filters);
 
+// Reasons of cancellation that clients see.
+constexpr std::string_view kWatchCompacted =
+    "etcdserver: mvcc: required revision has been compacted";
+constexpr std::string_view kWatchTooSlow =
+    "etcdserver: watcher took no events for too long and fell out of recent history";
+
 }  // namespace coppice::replica

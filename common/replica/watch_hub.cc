@@ -255,6 +255,7 @@ void WatchHub::GoBehind(HubWatcher& watcher, Revision next) {
   AddToGroup(watcher.group->behind, watcher);
   AddAll(behind_, watcher);
   may_scan_ = true;
+  watcher.sink->OnBehind(watcher);
 }
 
 void WatchHub::Unlist(HubWatcher& watcher) {

@@ -122,10 +122,4 @@ class WatchHub final : public mvcc::WatchSource {
   bool may_scan_ = false;  // something changed since PollHistory found nothing to read
 };
 
-// Reasons of cancellation that clients see.
-constexpr std::string_view kWatchCompacted =
-    "etcdserver: mvcc: required revision has been compacted";
-constexpr std::string_view kWatchTooSlow =
-    "etcdserver: watcher took no events for too long and fell out of recent history";
-
 }  // namespace coppice::replica

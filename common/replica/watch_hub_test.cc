@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "common/base/rng.h"
-#include "common/mvcc/watch_model.h"
+#include "common/mvcc/testing/watch_model.h"
+#include "common/replica/watch_events.h"
 
 namespace coppice::replica {
 namespace {

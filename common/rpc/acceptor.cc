@@ -76,11 +76,14 @@ class Acceptor::Impl {
   }
 
   void AcceptSome(const Listening& socket, int listener) {
+    boost::system::error_code closed;
+    const tcp protocol = socket->local_endpoint(closed).protocol();
+    if (closed) return;
     for (int i = 0; i < kAcceptsPerTurnMax; ++i) {
       const int fd =
           ::accept4(socket->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        Assign(fd, socket->local_endpoint().protocol(), listener);
+        Assign(fd, protocol, listener);
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;

@@ -34,7 +34,7 @@ void RequestHead::Add(nghttp2_rcbuf* name_buffer, nghttp2_rcbuf* value_buffer, s
   const std::string_view name = View(name_buffer);
   const std::string_view value = View(value_buffer);
   bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (too_large()) return;
+  if (name.empty() || too_large()) return;
   switch (name.front()) {
     case ':':
       if (name == ":path") AddPath(value_buffer);

@@ -259,6 +259,8 @@ void ServerSession::Drain() {
 }
 
 bool ServerSession::Tick(Time now) {
+  // A client that does not take our last words has had its time.
+  if (broken_) return ++ticks_broken_ < 2;
   if (ping_sent_ != kNever) {
     if (last_received_ > ping_sent_) {
       ping_sent_ = kNever;

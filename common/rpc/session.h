@@ -76,6 +76,7 @@ class ServerSession {
   enum class Draining { kNo, kAnnounced, kFinal };
   Draining draining_ = Draining::kNo;
   bool broken_ = false;
+  int ticks_broken_ = 0;
   Time last_received_;
   Time ping_sent_ = kNever;  // our own, unanswered
   Time last_ping_ = -kNever;

@@ -9,7 +9,7 @@ namespace coppice::mvcc::testing {
 std::string Generator::NextKey() {
   const std::uint64_t kind = rng_.Below(10);
   if (kind == 0) return std::string(1 + rng_.Below(3), '\0');
-  const std::string number = std::to_string(rng_.Below(kind < 5 ? 20 : 200));
+  const std::string number = std::to_string(rng_.Below(kind < 6 ? 20 : 1000));
   return kind < 8 ? "/registry/pods/" + number : number;
 }
 
@@ -68,7 +68,7 @@ PutOp Generator::NextPut() {
 
 DeleteOp Generator::NextDelete() {
   // Deleting all each time would leave little to look at.
-  KeyRange range = rng_.Chance(0.9) ? KeyRange::FromWire(NextKey(), "") : NextKeyRange();
+  KeyRange range = rng_.Chance(0.98) ? KeyRange::FromWire(NextKey(), "") : NextKeyRange();
   return {.range = std::move(range), .prev_kv = rng_.Chance(0.3)};
 }
 

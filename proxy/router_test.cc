@@ -1,0 +1,292 @@
+#include "proxy/router.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace coppice::proxy {
+namespace {
+
+using replica::NodeRole;
+using replica::NodeState;
+
+constexpr Time kStart = 1000 * kSecond;
+
+// A router and what its backends say of themselves.
+class RouterTest : public testing::Test {
+ protected:
+  RouterTest() { router.BeginTurn(now); }
+
+  BackendId AddNode(std::uint64_t id, NodeRole role) {
+    const BackendId backend = router.Add();
+    router.Up(backend);
+    NodeState state;
+    state.id = NodeId(id);
+    state.role = role;
+    state.ready = true;
+    state.leader = NodeId(1);
+    state.term = Term(5);
+    state.revision = 100;
+    state.staleness = 20 * kMillisecond;
+    Say(backend, state);
+    return backend;
+  }
+  BackendId Learner(std::uint64_t id) { return AddNode(id, NodeRole::kLearner); }
+  BackendId Voter(std::uint64_t id) { return AddNode(id, NodeRole::kVoter); }
+  void Say(BackendId backend, const NodeState& state) { router.Heard(backend, state, now); }
+  NodeState State(BackendId backend) { return *router.StateOf(backend); }
+  // All say again what they said, as they do every 100 ms.
+  void NextTurn(Micros after = kMillisecond) {
+    now += after;
+    router.BeginTurn(now);
+  }
+
+  static Want Write() { return {.leader = true}; }
+  static Want Linearizable() { return {}; }
+  static Want Bounded(Micros staleness) {
+    return {.mode = ReadMode::kBounded, .max_staleness = staleness};
+  }
+  static Want AtLeast(Revision revision) {
+    return {.mode = ReadMode::kBounded, .min_revision = revision};
+  }
+  static Want Serializable() { return {.mode = ReadMode::kSerializable}; }
+
+  Time now = kStart;
+  Router router{RouterOptions{}, Rng(7)};
+};
+
+TEST_F(RouterTest, HasNothingToChooseBeforeAnyoneSpoke) {
+  EXPECT_EQ(router.Choose(Linearizable()), std::nullopt);
+  const BackendId silent = router.Add();
+  router.Up(silent);
+  EXPECT_EQ(router.Choose(Linearizable()), std::nullopt);
+  EXPECT_EQ(router.Choose(Write()), std::nullopt);
+}
+
+TEST_F(RouterTest, WritesGoToTheVoterThatSaysItLeads) {
+  Learner(9);
+  const BackendId leader = Voter(1);
+  Voter(2);
+  EXPECT_EQ(router.Choose(Write()), leader);
+}
+
+TEST_F(RouterTest, OfTwoThatSayTheyLeadTheHigherTermIsRight) {
+  const BackendId old_leader = Voter(1);
+  const BackendId new_leader = Voter(2);
+  NodeState state = State(new_leader);
+  state.leader = NodeId(2);
+  state.term = Term(6);
+  Say(new_leader, state);
+  EXPECT_EQ(router.Choose(Write()), new_leader);
+  EXPECT_NE(router.Choose(Write()), old_leader);
+}
+
+TEST_F(RouterTest, WithoutTheLeadersConnectionAVoterForwards) {
+  Learner(9);
+  const BackendId leader = Voter(1);
+  const BackendId follower = Voter(2);
+  router.Down(leader);
+  EXPECT_EQ(router.Choose(Write()), follower);
+}
+
+TEST_F(RouterTest, WithoutVotersALearnerForwards) {
+  const BackendId learner = Learner(9);
+  EXPECT_EQ(router.Choose(Write()), learner);
+}
+
+TEST_F(RouterTest, WhileNobodyKnowsALeaderWritesWait) {
+  const BackendId voter = Voter(2);
+  NodeState state = State(voter);
+  state.leader = NodeId(0);
+  Say(voter, state);
+  EXPECT_EQ(router.Choose(Write()), std::nullopt);
+}
+
+TEST_F(RouterTest, AWriteThatWasRefusedGoesToAnotherIfThereIsOne) {
+  const BackendId leader = Voter(1);
+  EXPECT_EQ(router.Choose(Write(), leader), leader);
+  const BackendId follower = Voter(2);
+  EXPECT_EQ(router.Choose(Write(), leader), follower);
+}
+
+TEST_F(RouterTest, ReadsOfEachModeGoToLearners) {
+  Voter(1);
+  const BackendId learner = Learner(9);
+  EXPECT_EQ(router.Choose(Linearizable()), learner);
+  EXPECT_EQ(router.Choose(Bounded(kSecond)), learner);
+  EXPECT_EQ(router.Choose(Serializable()), learner);
+}
+
+TEST_F(RouterTest, ReadsGoToVotersOnlyWithoutAUsableLearner) {
+  const BackendId voter = Voter(1);
+  const BackendId learner = Learner(9);
+  router.Down(learner);
+  EXPECT_EQ(router.Choose(Linearizable()), voter);
+}
+
+TEST_F(RouterTest, OneThatIsNotReadyOrDrainsGetsNothing) {
+  const BackendId first = Learner(8);
+  const BackendId second = Learner(9);
+  NodeState state = State(first);
+  state.ready = false;
+  Say(first, state);
+  EXPECT_EQ(router.Choose(Linearizable()), second);
+  state.ready = true;
+  state.draining = true;
+  Say(first, state);
+  NextTurn();
+  EXPECT_EQ(router.Choose(Linearizable()), second);
+  router.GoingAway(second);
+  EXPECT_EQ(router.Choose(Linearizable()), std::nullopt);
+}
+
+TEST_F(RouterTest, ABoundedReadGoesWhereTheBoundMayBeMet) {
+  const BackendId stale = Learner(8);
+  NodeState state = State(stale);
+  state.staleness = 400 * kMillisecond;
+  Say(stale, state);
+  const BackendId fresh = Learner(9);
+  for (int i = 0; i < 20; ++i) {
+    NextTurn();
+    EXPECT_EQ(router.Choose(Bounded(200 * kMillisecond)), fresh);
+  }
+}
+
+TEST_F(RouterTest, WhatIsBelievedOfStalenessGrowsWithTimeSinceTheReport) {
+  const BackendId earlier = Learner(8);
+  NextTurn(90 * kMillisecond);
+  const BackendId later = Learner(9);
+  EXPECT_EQ(router.BelievedStaleness(earlier), 110 * kMillisecond);
+  EXPECT_EQ(router.Choose(Bounded(100 * kMillisecond)), later);
+}
+
+TEST_F(RouterTest, ABoundThatNobodyMeetsIsForALearnerAllTheSame) {
+  Voter(1);
+  const BackendId learner = Learner(9);
+  EXPECT_EQ(router.Choose(Bounded(kMillisecond)), learner);
+}
+
+TEST_F(RouterTest, AMinimumRevisionPrefersALearnerThatHasIt) {
+  const BackendId behind = Learner(8);
+  const BackendId ahead = Learner(9);
+  NodeState state = State(ahead);
+  state.revision = 200;
+  Say(ahead, state);
+  for (int i = 0; i < 20; ++i) {
+    NextTurn();
+    EXPECT_EQ(router.Choose(AtLeast(150)), ahead);
+  }
+  router.Down(ahead);
+  EXPECT_EQ(router.Choose(AtLeast(150)), behind);
+}
+
+TEST_F(RouterTest, ALearnerThatIsCutOffServesOnlyWhatMayBeStale) {
+  const BackendId voter = Voter(1);
+  const BackendId cut_off = Learner(9);
+  NodeState state = State(cut_off);
+  state.staleness = 5 * kSecond;
+  Say(cut_off, state);
+  EXPECT_EQ(router.Choose(Linearizable()), voter);
+  EXPECT_EQ(router.Choose(Bounded(kSecond)), voter);
+  EXPECT_EQ(router.Choose(Serializable()), cut_off);
+  router.Down(voter);
+  EXPECT_EQ(router.Choose(Linearizable()), cut_off);
+}
+
+TEST_F(RouterTest, OneThatFellSilentGetsNothingWhileAnotherSpeaks) {
+  const BackendId hung = Learner(8);
+  NextTurn(1100 * kMillisecond);
+  EXPECT_EQ(router.Choose(Linearizable()), hung);
+  EXPECT_TRUE(router.Silent(hung));
+  const BackendId voter = Voter(1);
+  EXPECT_EQ(router.Choose(Linearizable()), voter);
+}
+
+TEST_F(RouterTest, StaysWithOneLearnerUntilItHas64MoreThanTheLeast) {
+  Learner(8);
+  Learner(9);
+  const BackendId chosen = *router.Choose(Linearizable());
+  for (int turn = 0; turn < 8; ++turn) {
+    for (int i = 0; i < 8; ++i) router.Sent(chosen);
+    NextTurn();
+    EXPECT_EQ(router.Choose(Linearizable()), chosen) << turn;
+  }
+  router.Sent(chosen);
+  NextTurn();
+  EXPECT_NE(router.Choose(Linearizable()), chosen);
+}
+
+TEST_F(RouterTest, OneTurnsReadsGoToOneLearner) {
+  Learner(8);
+  Learner(9);
+  const BackendId chosen = *router.Choose(Linearizable());
+  for (int i = 0; i < 300; ++i) {
+    router.Sent(chosen);
+    ASSERT_EQ(router.Choose(Linearizable()), chosen);
+  }
+}
+
+TEST_F(RouterTest, LeavesALearnerWhoseLatencyIsHalfAsMuchAgainAsTheBest) {
+  const BackendId a = Learner(8);
+  const BackendId b = Learner(9);
+  const BackendId chosen = *router.Choose(Linearizable());
+  const BackendId other = chosen == a ? b : a;
+  router.Answered(chosen, 10 * kMillisecond, now);
+  router.Answered(other, 9 * kMillisecond, now);
+  NextTurn();
+  EXPECT_EQ(router.Choose(Linearizable()), chosen);
+  router.Sent(chosen);
+  NextTurn(2 * kSecond);
+  for (const BackendId id : {a, b}) Say(id, State(id));
+  router.Answered(chosen, 20 * kMillisecond, now);
+  router.Answered(other, 10 * kMillisecond, now);
+  NextTurn();
+  EXPECT_EQ(router.Choose(Linearizable()), other);
+}
+
+TEST_F(RouterTest, AnOldLatencySaysNothing) {
+  const BackendId a = Learner(8);
+  const BackendId b = Learner(9);
+  const BackendId chosen = *router.Choose(Linearizable());
+  const BackendId other = chosen == a ? b : a;
+  router.Answered(other, kMillisecond, now);
+  NextTurn(2 * kSecond);
+  for (const BackendId id : {a, b}) Say(id, State(id));
+  router.Answered(chosen, 30 * kMillisecond, now);
+  router.Sent(chosen);
+  NextTurn();
+  EXPECT_EQ(router.Choose(Linearizable()), chosen);
+}
+
+TEST_F(RouterTest, CountsWhatOtherProxiesHaveOutstanding) {
+  const BackendId a = Learner(8);
+  const BackendId b = Learner(9);
+  NodeState state = State(a);
+  state.outstanding = 500;
+  Say(a, state);
+  NextTurn();
+  EXPECT_EQ(router.Choose(Linearizable()), b);
+}
+
+TEST_F(RouterTest, LoopsBeginWithDifferentLearners) {
+  std::set<BackendId> chosen;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    router = Router(RouterOptions{}, Rng(seed));
+    router.BeginTurn(now);
+    Learner(8);
+    Learner(9);
+    chosen.insert(*router.Choose(Linearizable()));
+  }
+  EXPECT_EQ(chosen.size(), 2U);
+}
+
+TEST_F(RouterTest, ARemovedOnesPlaceIsUsedAgain) {
+  const BackendId a = Learner(8);
+  router.Remove(a);
+  EXPECT_EQ(router.Choose(Linearizable()), std::nullopt);
+  EXPECT_EQ(Learner(9), a);
+  EXPECT_EQ(router.Choose(Linearizable()), a);
+}
+
+}  // namespace
+}  // namespace coppice::proxy
