@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/mvcc/store.h"
 #include "common/replica/registry_keeper.h"
 
 namespace coppice::replica {

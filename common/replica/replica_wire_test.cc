@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "common/mvcc/store.h"
 #include "common/replica/registry.h"
 
 namespace coppice::replica {
