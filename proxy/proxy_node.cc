@@ -135,7 +135,10 @@ void ProxyNode::BeginTrip(GroupId id, const api::Request& request, bool read, bo
   trip.generation = id.generation;
   trip.may_repeat = read || retry_safe;
   trip.hurried = request.consistency.require_leader;
-  trip.want.leader = !read;
+  // Voters know each other even before they have registered.
+  const bool members = request.method == api::Method::kMemberList &&
+                       request.consistency.mode == ReadMode::kLinearizable;
+  trip.want.leader = !read || members;
   trip.want.mode = request.consistency.mode;
   trip.want.max_staleness = request.consistency.max_staleness.value_or(-1);
   trip.want.min_revision = request.consistency.min_revision;

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 
+#include "common/mvcc/store.h"
 #include "etcd/rpc.pb.h"
 #include "proxy/fake_cluster.h"
 
@@ -250,7 +251,7 @@ TEST_F(ProxyNodeTest, MemberListShowsProxiesWhereTheVotersAre) {
     member->add_clienturls("http://own");
     member->set_islearner(is_learner);
   }
-  learner.reply = list.SerializeAsString();
+  leader.reply = list.SerializeAsString();
   Start({&leader, &learner});
   replica::Registration registration;
   registration.id = NodeId(100);

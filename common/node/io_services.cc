@@ -54,6 +54,10 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
   server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
                                           edge_.Methods(&watches_.edge(), health_), settings.http);
   requests_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
+  requests_.SetRenewals([this, &core](std::string_view payload) {
+    replica::RenewBundle bundle;
+    if (replica::DecodeRenewBundle(payload, bundle)) core.Renewals(index_, std::move(bundle));
+  });
   node_.SetClusterStatus([this](const api::Request&, std::unique_ptr<api::Replier> replier) {
     AnswerClusterStatus(std::move(replier));
   });

@@ -78,6 +78,11 @@ void ReplicaCore::WantEvents(int loop, bool wanted) {
   loop_.Post(set);
 }
 
+void ReplicaCore::Renewals(int loop, replica::RenewBundle bundle) {
+  if (&runtime_.io(loop) == &loop_) return hooks_.renewals(bundle);
+  loop_.Post([this, bundle = std::move(bundle)] { hooks_.renewals(bundle); });
+}
+
 void ReplicaCore::Gate(ReadGate::Input input) {
   gate_inputs_.push_back(std::move(input));
   loop_.Wake(*this, io::Loop::Phase::kCore);

@@ -73,6 +73,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void ReadsWait(int loop, int slot) override;
   void Propose(int loop, std::vector<WriteIntent> intents) override;
   void WantEvents(int loop, bool wanted) override;
+  void Renewals(int loop, replica::RenewBundle bundle) override;
 
   // Committed entries, contiguous with what was applied. What the store cannot take now (a full
   // disk) waits and is tried again; an entry kind that this release does not know stops apply.
