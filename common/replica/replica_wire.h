@@ -56,8 +56,8 @@ struct TailState {  // kTailState: on connecting, when it changes, and at each h
   bool leader = false;
   Index commit;
   Micros round_age = -1;  // since its newest completed ReadIndex round; -1 = none yet
-  NodeId leader_id;       // who leads, as far as the chain knows; 0 = unknown
-  Term term;              // and since which term
+  NodeId leader_id{};     // who leads, as far as the chain knows; 0 = unknown
+  Term term{};            // and since which term
 };
 
 struct ReadIndex {  // kReadIndex
