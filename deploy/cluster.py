@@ -100,7 +100,7 @@ class Cluster:
 
     def __init__(self, folder, bin_dir):
         self.folder = os.path.abspath(folder)
-        self.bin_dir = bin_dir
+        self.bin_dir = os.path.abspath(bin_dir)
         self.config = None
         self._children = {}  # what this object started: to be reaped when it ends
         if os.path.exists(self._config_path()):

@@ -27,6 +27,7 @@ class Tree:
         self._text = {}
         self._closure = {}
         self._test_stems = None
+        self._includers = None
 
     def _list(self):
         git = ["git", "-C", self.root, "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -55,6 +56,22 @@ class Tree:
         """Whether a source or header is compiled into tests and what supports them only."""
         if re.search(r"_test\.(cc|h)$", path) or "/testing/" in path:
             return True
+        return self._stem_is_test(path) or self._only_tests_include(path)
+
+    def _only_tests_include(self, path):
+        """For a header without a source of its own."""
+        if not path.endswith(".h") or path[:-2] + ".cc" in self._known:
+            return False
+        if self._includers is None:
+            self._includers = {}
+            for source in self.cpp():
+                for _, header in self.includes(source):
+                    self._includers.setdefault(header, []).append(source)
+        users = self._includers.get(path, [])
+        return bool(users) and all(re.search(r"_test\.(cc|h)$", u) or "/testing/" in u or
+                                   self._stem_is_test(u) for u in users)
+
+    def _stem_is_test(self, path):
         if self._test_stems is None:
             stems = {True: set(), False: set()}
             for target in targets(self):

@@ -146,6 +146,12 @@ class TidyTest(unittest.TestCase):
                    "coppice_library(rpc SOURCES peer.cc DEPS base)\n")
         self.assert_finds("libraries", "common/rpc/peer.h")
 
+    def test_a_header_that_only_tests_include_is_a_tests(self):
+        self.plant("common/raft/world.h", "#include <thread>\n")
+        self.assert_finds("pure", "common/raft/world.h")
+        self.plant("common/raft/core_test.cc", '#include "common/raft/world.h"\n')
+        self.assertEqual(tidy.run(self.root), [])
+
     def test_an_unregistered_test(self):
         self.plant("common/raft/new_core_test.cc", "TEST(A, B) {}\n")
         self.assert_finds("registered", "common/raft/new_core_test.cc")

@@ -63,6 +63,7 @@ class Coalescer {
   template <typename Why>
   void Expire(Time now, Why why);
 
+  bool gathering() const { return !gathering_.empty(); }  // some are not written yet
   std::size_t groups() const { return groups_.size() - free_groups_.size(); }
   std::size_t requests() const { return waiters_.size() - free_waiters_.size(); }
 

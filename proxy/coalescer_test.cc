@@ -63,8 +63,8 @@ class CoalescerTest : public testing::Test {
   }
 
   Time now = 5 * kSecond;
-  Coalescer coalescer{Coalescer::Options{}};
   std::deque<Outcome> outcomes;
+  Coalescer coalescer{Coalescer::Options{}};  // its end answers what is left
 };
 
 TEST_F(CoalescerTest, IdenticalReadsOfATurnShareOneUpstreamRead) {

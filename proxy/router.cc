@@ -121,6 +121,10 @@ bool Router::Silent(BackendId id) const {
   return backends_[id].up && backends_[id].heard && Silent(backends_[id]);
 }
 
+bool Router::Fresh(BackendId id) const {
+  return !CutOff(backends_[id]);
+}
+
 Micros Router::BelievedStaleness(BackendId id) const {
   return Believed(backends_[id]);
 }
@@ -137,7 +141,8 @@ std::size_t Router::usable() const {
 
 std::optional<BackendId> Router::Choose(const Want& want, std::optional<BackendId> avoid) {
   if (want.leader) return ChooseForLeader(avoid);
-  const bool common = want.plain() && want.mode == ReadMode::kLinearizable && !avoid;
+  const bool common =
+      want.plain() && want.mode == ReadMode::kLinearizable && !want.spread && !avoid;
   if (!common) return ChooseForRead(want, avoid);
   if (!turns_choice_) turns_choice_ = ChooseForRead(want, avoid);
   return turns_choice_;
@@ -190,13 +195,12 @@ std::optional<BackendId> Router::ChooseForRead(const Want& want, std::optional<B
     }
   }
   if (least == kNobody) return std::nullopt;
+  if (want.spread) return least;
   const bool stay = current_rank == best_rank &&
                     Load(backends_[current_]) <= Load(backends_[least]) + options_.slack &&
                     !LatencyTooHigh(backends_[current_], best_latency);
   if (stay) return current_;
-  // The least loaded is the one that moves away from a slow one; if they are the same one, the
-  // fastest would attract everything at once, so staying is right.
-  current_ = least;
+  if (!avoid) current_ = least;
   return least;
 }
 

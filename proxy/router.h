@@ -22,6 +22,7 @@ struct Want {
   ReadMode mode = ReadMode::kLinearizable;
   Micros max_staleness = -1;  // -1 = unbounded
   Revision min_revision = 0;
+  bool spread = false;  // long-lived (a watch): rather the least loaded than the one used before
   bool plain() const { return max_staleness < 0 && min_revision == 0; }
 };
 
@@ -73,6 +74,7 @@ class Router {
   std::optional<BackendId> Leader() const;
   bool Usable(BackendId id) const;
   bool Silent(BackendId id) const;
+  bool Fresh(BackendId id) const;  // a round was confirmed within 3 election timeouts
   // How stale an answer of this one would be, at most, if it got no round since its last report;
   // -1 = never confirmed.
   Micros BelievedStaleness(BackendId id) const;

@@ -9,6 +9,8 @@
 namespace coppice::voter {
 namespace {
 
+constexpr Micros kSpaceRetry = 500 * kMillisecond;
+
 [[noreturn]] void EndProcess(const Status& status) {
   COPPICE_LOG(
       kError,
@@ -41,6 +43,8 @@ void RaftDriver::Start() {
 }
 
 void RaftDriver::Input(raft::Input input) {
+  // A log that waits for space takes nothing new from peers: they send again.
+  if (stalled_ && std::holds_alternative<raft::Received>(input)) return;
   inputs_.push_back(std::move(input));
   loop_.Wake(*this, io::Loop::Phase::kCore);
 }
@@ -51,8 +55,11 @@ void RaftDriver::Propose(raft::Proposal proposal) {
 }
 
 void RaftDriver::OnTurn(Time now) {
+  if (stalled_ && !Perform()) return RetryLater();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
-  while (StepAll(now)) Perform();
+  while (StepAll(now)) {
+    if (!Perform()) return RetryLater();
+  }
   const raft::Status status = core_->status();
   if (Differs(status, status_)) {
     status_ = status;
@@ -73,30 +80,53 @@ bool RaftDriver::StepAll(Time now) {
   return true;
 }
 
-void RaftDriver::Perform() {
-  for (const raft::Outbound& outbound : out_.send_now) hooks_.send(outbound.to, outbound.message);
-  WriteLog();
+bool RaftDriver::Perform() {
+  for (const raft::Outbound& outbound : std::exchange(out_.send_now, {})) {
+    hooks_.send(outbound.to, outbound.message);
+  }
+  if (!WriteLog()) return false;
   for (const raft::Outbound& outbound : out_.send_after_durable) {
     hooks_.send(outbound.to, outbound.message);
   }
   ReadLog();
   Deliver();
   out_.Clear();
+  return true;
 }
 
-void RaftDriver::WriteLog() {
-  if (!out_.needs_sync()) return;
+// False: the disk is full and nothing was written; the log is as it was.
+bool RaftDriver::WriteLog() {
+  if (!out_.needs_sync()) return true;
   std::optional<wal::HardState> hard_state;
   if (out_.hard_state) {
     hard_state =
         wal::HardState{out_.hard_state->term, out_.hard_state->vote, out_.hard_state->commit};
   }
-  if (const Status status = wal_->Append(out_.append, hard_state); !status.ok()) EndProcess(status);
-  if (const Status status = wal_->Sync(); !status.ok()) EndProcess(status);
+  const coppice::Status status = wal_->Append(out_.append, hard_state);
+  if (status.code() == StatusCode::kResourceExhausted) {
+    if (!std::exchange(stalled_, true)) {
+      COPPICE_LOG(kError, "{}. This voter takes no part until there is space", MessageOf(status));
+    }
+    return false;
+  }
+  if (!status.ok()) EndProcess(status);
+  if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
+  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) EndProcess(synced);
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
   }
+  return true;
+}
+
+void RaftDriver::RetryLater() {
+  if (timer_ != 0) loop_.Cancel(timer_);
+  timer_at_ = loop_.now() + kSpaceRetry;
+  timer_ = loop_.RunAt(timer_at_, [this] {
+    timer_ = 0;
+    timer_at_ = kNever;
+    loop_.Wake(*this, io::Loop::Phase::kCore);
+  });
 }
 
 void RaftDriver::ReadLog() {

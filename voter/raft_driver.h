@@ -48,8 +48,9 @@ class RaftDriver final : private io::TurnTask {
  private:
   void OnTurn(Time now) override;
   bool StepAll(Time now);
-  void Perform();
-  void WriteLog();
+  bool Perform();
+  bool WriteLog();
+  void RetryLater();
   void ReadLog();
   void Deliver();
   void ArmTimer();
@@ -62,6 +63,7 @@ class RaftDriver final : private io::TurnTask {
   raft::Propose proposals_;
   raft::Output out_;
   raft::Status status_;
+  bool stalled_ = false;  // out_ waits for space on the disk
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

@@ -311,6 +311,7 @@ void Voter::OnRaftChanged(const raft::Status& status) {
     facts.known_commit = status.commit;
     facts.ready = status.leader != NodeId() && !tier_->core().stuck();
   });
+  tier_->core().tail().Input(replica::TailSource::LeaderIs{status.leader, status.term});
   TellTailSource();
   if (status.leader != NodeId() && !said_ready_) {
     said_ready_ = true;

@@ -14,3 +14,10 @@ coppice_test(api_watch_test
 coppice_test(api_watch_edge_test
   SOURCES watch_edge_test.cc
   DEPS api_watch_edge coppice_proto)
+
+# grpc++ is not built with sanitizers.
+if(NOT COPPICE_SANITIZE)
+  coppice_test(api_watch_grpcpp_test
+    SOURCES watch_grpcpp_test.cc
+    DEPS api_watch_edge rpc_test_service coppice_proto_grpc)
+endif()

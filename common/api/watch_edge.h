@@ -39,11 +39,11 @@ class WatchAdmitter {
 struct WatchEdgeOptions {
   std::uint64_t cluster_id = 0;
   std::uint64_t member_id = 0;
-  std::vector<Consistency> listener_defaults;  // by rpc::Call::listener(); missing: linearizable
-  Micros progress_interval = 600 * kSecond;    // --watch-progress-notify-interval
+  std::vector<Consistency> listener_defaults{};  // by rpc::Call::listener(); missing: linearizable
+  Micros progress_interval = 600 * kSecond;      // --watch-progress-notify-interval
   std::size_t response_bytes_max = (3U << 19) + (512U << 10);
   // A client changed something: step the source before this turn ends. Not called from Poll.
-  std::function<void()> wake_source;
+  std::function<void()> wake_source{};
 };
 
 // etcdserverpb.Watch/Watch on one loop: joins each call to a WatchSession. Outlives the server;

@@ -89,6 +89,12 @@ std::string AsioConnection::PeerName() const {
                : fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
 }
 
+std::string AsioConnection::local_host() const {
+  error_code error;
+  const auto endpoint = socket_.local_endpoint(error);
+  return error ? std::string() : endpoint.address().to_string();
+}
+
 void AsioConnection::SendHello(ConnectionClass connection_class, std::string proof) {
   Hello hello = options_.hello;
   if (nonce_ == 0) nonce_ = RandomNonce();

@@ -43,6 +43,7 @@ class AsioConnection final : public Connection,
   std::size_t unsent_bytes() const override { return out_.size() - sent_; }
   void Close(const Status& reason) override;
   std::uint64_t id() const override { return id_; }
+  std::string local_host() const override;
 
  private:
   enum class State { kAwaitHello, kAwaitProof, kReady, kOpen, kClosed };

@@ -65,6 +65,7 @@ void Loop::Run() {
   prctl(PR_SET_NAME, name_.c_str());
   ArmTimer();  // for what was set before the thread ran
   while (!stop_.load(std::memory_order_acquire)) Turn();
+  stop_.store(false, std::memory_order_relaxed);
   t_current_loop = nullptr;
 }
 
@@ -94,9 +95,8 @@ void Loop::Wake(TurnTask& task, Phase phase) {
 
 void Loop::Forget(TurnTask& task) {
   if (!task.queued_) return;
-  for (auto* list : {&cores_, &flushers_, running_}) {
-    if (list != nullptr)
-      std::replace(list->begin(), list->end(), &task, static_cast<TurnTask*>(nullptr));
+  for (auto* list : {&cores_, &flushers_, &running_}) {
+    std::replace(list->begin(), list->end(), &task, static_cast<TurnTask*>(nullptr));
   }
   task.queued_ = false;
 }
@@ -122,33 +122,30 @@ void Loop::Turn() {
 }
 
 void Loop::RunPosted() {
-  std::vector<Task> batch;
   if (has_posted_.exchange(false)) {
     const std::lock_guard lock(mutex_);
-    batch.swap(posted_);
+    running_tasks_.swap(posted_);
   }
-  for (Task& task : batch) task();
+  for (Task& task : running_tasks_) task();
   // What these post themselves runs in the next turn, so that input is never starved.
-  batch.clear();
-  batch.swap(own_posted_);
-  for (Task& task : batch) task();
+  running_tasks_.clear();
+  running_tasks_.swap(own_posted_);
+  for (Task& task : running_tasks_) task();
+  running_tasks_.clear();
 }
 
 void Loop::RunWoken() {
   // Rounds are bounded: two cores that keep waking each other go on in the next turn.
   for (int round = 0; round < 16 && (!cores_.empty() || !flushers_.empty()); ++round) {
-    auto& list = cores_.empty() ? flushers_ : cores_;
-    std::vector<TurnTask*> batch;
-    batch.swap(list);
-    running_ = &batch;
+    running_.swap(cores_.empty() ? flushers_ : cores_);
     // A task that dies while another one runs clears its place through Forget.
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      TurnTask* task = batch[i];
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+      TurnTask* task = running_[i];
       if (task == nullptr) continue;
       task->queued_ = false;
       task->OnTurn(now_);
     }
-    running_ = nullptr;
+    running_.clear();
   }
 }
 

@@ -55,7 +55,7 @@ class Loop {
   boost::asio::io_context& context() { return context_; }
   const std::string& name() const { return name_; }
 
-  void Run();            // until Stop
+  void Run();            // until Stop; may run again after it
   void Stop();           // any thread
   void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
 
@@ -97,7 +97,8 @@ class Loop {
   std::vector<Task> own_posted_;
   std::vector<TurnTask*> cores_;
   std::vector<TurnTask*> flushers_;
-  std::vector<TurnTask*>* running_ = nullptr;  // the batch RunWoken is in
+  std::vector<TurnTask*> running_;   // the batch RunWoken is in
+  std::vector<Task> running_tasks_;  // the batch RunPosted is in
   std::function<void(bool)> quiesce_;
   std::unique_ptr<Timers> timers_;
   boost::asio::steady_timer timer_;

@@ -26,6 +26,8 @@ class Connection {
   // Sends what is queued as far as the socket takes it at once, then closes. OnClosed follows.
   virtual void Close(const Status& reason) = 0;
   virtual std::uint64_t id() const = 0;  // unique in the process
+  // This machine's address on the connection's way; empty if unknown.
+  virtual std::string local_host() const { return {}; }
 };
 
 // Who hears of a connection. Outlives it.

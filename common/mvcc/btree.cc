@@ -12,16 +12,8 @@ constexpr int kMergeBelow = kFanout / 4;
 constexpr int kMergedMax = kFanout * 3 / 4;
 constexpr std::uint32_t kOlderFirst = 2;
 
-void DeleteNode(Node* node) {
-  if (node->leaf) {
-    delete static_cast<Leaf*>(node);
-  } else {
-    delete static_cast<Inner*>(node);
-  }
-}
-
 // Everything below `node`, records included.
-void DeleteTree(Node* node) {
+void DeleteTree(Node* node, NodePool& pool) {
   if (node->leaf) {
     auto* leaf = static_cast<Leaf*>(node);
     for (int i = 0; i < leaf->count; ++i) {
@@ -31,11 +23,11 @@ void DeleteTree(Node* node) {
   } else {
     auto* inner = static_cast<Inner*>(node);
     for (int i = 0; i < inner->count; ++i) {
-      DeleteTree(inner->children[i]);
+      DeleteTree(inner->children[i], pool);
       if (inner->separators[i] != nullptr) Separator::Delete(inner->separators[i]);
     }
   }
-  DeleteNode(node);
+  pool.Delete(node);
 }
 
 // The shortest bytes above `low` and not above `high`.
@@ -47,22 +39,12 @@ std::string_view Between(std::string_view low, std::string_view high) {
 
 }  // namespace
 
-void Garbage::Free() {
-  for (Node* node : nodes) DeleteNode(node);
-  for (const Separator* separator : separators) Separator::Delete(separator);
-  for (const Record* record : records) record->Unref();
-  for (Older* older : olders) Older::Delete(older);
-  nodes.clear();
-  separators.clear();
-  records.clear();
-  olders.clear();
-}
-
-void Garbage::Swap(Garbage& other) {
-  nodes.swap(other.nodes);
-  separators.swap(other.separators);
-  records.swap(other.records);
-  olders.swap(other.olders);
+void Tree::Free(Garbage& garbage) {
+  for (Node* node : garbage.nodes) pool_.Delete(node);
+  for (const Separator* separator : garbage.separators) Separator::Delete(separator);
+  for (const Record* record : garbage.records) record->Unref();
+  for (Older* older : garbage.olders) Older::Delete(older);
+  garbage = Garbage();
 }
 
 Tree::Tree() : root_(NewInner()), committed_(root_) {
@@ -73,38 +55,35 @@ Tree::Tree() : root_(NewInner()), committed_(root_) {
 
 Tree::~Tree() {
   Rollback();
-  DeleteTree(root_);
+  DeleteTree(root_, pool_);
 }
 
-Leaf* Tree::NewLeaf() {
-  auto* leaf = new Leaf(batch_);
+Leaf* Tree::NewLeaf(const Leaf& like) {
+  Leaf* leaf = pool_.New(like);
+  leaf->batch = batch_;
   made_.nodes.push_back(leaf);
   return leaf;
 }
 
-Inner* Tree::NewInner() {
-  auto* inner = new Inner(batch_);
+Inner* Tree::NewInner(const Inner& like) {
+  Inner* inner = pool_.New(like);
+  inner->batch = batch_;
   made_.nodes.push_back(inner);
   return inner;
 }
 
 Inner* Tree::EditRoot() {
   if (root_->batch == batch_) return root_;
-  auto* copy = new Inner(*root_);
-  copy->batch = batch_;
-  made_.nodes.push_back(copy);
   retired_.nodes.push_back(root_);
-  root_ = copy;
-  return copy;
+  root_ = NewInner(*root_);
+  return root_;
 }
 
 Leaf* Tree::EditLeaf(Inner& parent, int i) {
   auto* leaf = static_cast<Leaf*>(parent.children[i]);
   if (leaf->batch == batch_) return leaf;
-  auto* copy = new Leaf(*leaf);
-  copy->batch = batch_;
-  made_.nodes.push_back(copy);
   retired_.nodes.push_back(leaf);
+  Leaf* copy = NewLeaf(*leaf);
   parent.children[i] = copy;
   return copy;
 }
@@ -112,10 +91,8 @@ Leaf* Tree::EditLeaf(Inner& parent, int i) {
 Inner* Tree::EditInner(Inner& parent, int i) {
   auto* inner = static_cast<Inner*>(parent.children[i]);
   if (inner->batch == batch_) return inner;
-  auto* copy = new Inner(*inner);
-  copy->batch = batch_;
-  made_.nodes.push_back(copy);
   retired_.nodes.push_back(inner);
+  Inner* copy = NewInner(*inner);
   parent.children[i] = copy;
   return copy;
 }
@@ -324,123 +301,14 @@ void Tree::Commit(Garbage& out) {
 void Tree::Rollback() {
   root_ = committed_;
   retired_ = Garbage();
-  made_.Free();
+  Free(made_);
   ++batch_;
 }
 
-const Slot* Find(const Inner& root, std::string_view key) {
-  const Inner* node = &root;
-  for (;;) {
-    const Node* child = node->children[ChildOf(*node, key)];
-    if (child->leaf) {
-      const auto* leaf = static_cast<const Leaf*>(child);
-      bool equal = false;
-      const int pos = LowerBound(*leaf, key, equal);
-      return equal ? &leaf->slots[pos] : nullptr;
-    }
-    node = static_cast<const Inner*>(child);
-  }
-}
-
-Rank RankBefore(const Inner& root, std::string_view key) {
-  Rank rank;
-  const Inner* node = &root;
-  for (;;) {
-    const int at = ChildOf(*node, key);
-    for (int i = 0; i < at; ++i) {
-      rank.live += node->live[i];
-      rank.bytes += node->bytes[i];
-    }
-    const Node* child = node->children[at];
-    if (child->leaf) {
-      const auto* leaf = static_cast<const Leaf*>(child);
-      bool equal = false;
-      const int pos = LowerBound(*leaf, key, equal);
-      for (int i = 0; i < pos; ++i) {
-        rank.live += leaf->bytes[i] != 0 ? 1 : 0;
-        rank.bytes += leaf->bytes[i];
-      }
-      return rank;
-    }
-    node = static_cast<const Inner*>(child);
-  }
-}
-
-Rank Total(const Inner& root) {
-  Rank rank;
-  Sum(root, rank.live, rank.bytes);
-  return rank;
-}
-
-std::uint64_t BytesOfFirst(const Inner& root, std::int64_t count) {
-  std::uint64_t bytes = 0;
-  const Node* node = &root;
-  while (!node->leaf) {
-    const auto* inner = static_cast<const Inner*>(node);
-    int i = 0;
-    while (i < inner->count && inner->live[i] <= count) {
-      count -= inner->live[i];
-      bytes += inner->bytes[i];
-      ++i;
-    }
-    if (i == inner->count) return bytes;
-    node = inner->children[i];
-  }
-  const auto* leaf = static_cast<const Leaf*>(node);
-  for (int i = 0; i < leaf->count && count > 0; ++i) {
-    if (leaf->bytes[i] == 0) continue;
-    --count;
-    bytes += leaf->bytes[i];
-  }
-  return bytes;
-}
-
-void Iterator::Seek(std::string_view key) {
-  depth_ = 0;
-  const Inner* node = root_;
-  for (;;) {
-    const int i = ChildOf(*node, key);
-    path_[depth_++] = {node, i};
-    const Node* child = node->children[i];
-    if (child->leaf) {
-      leaf_ = static_cast<const Leaf*>(child);
-      break;
-    }
-    node = static_cast<const Inner*>(child);
-  }
-  bool equal = false;
-  pos_ = LowerBound(*leaf_, key, equal);
-  if (pos_ == leaf_->count) NextLeaf();
-}
-
-void Iterator::Next() {
-  if (++pos_ == leaf_->count) NextLeaf();
-}
-
-void Iterator::Down(const Inner* node, int child) {
-  for (;;) {
-    path_[depth_++] = {node, child};
-    const Node* below = node->children[child];
-    if (below->leaf) {
-      leaf_ = static_cast<const Leaf*>(below);
-      pos_ = 0;
-      return;
-    }
-    node = static_cast<const Inner*>(below);
-    child = 0;
-  }
-}
-
-void Iterator::NextLeaf() {
-  do {
-    while (depth_ > 0 && path_[depth_ - 1].child + 1 == path_[depth_ - 1].node->count) --depth_;
-    if (depth_ == 0) {
-      leaf_ = nullptr;
-      return;
-    }
-    const Step step = path_[--depth_];
-    Down(step.node, step.child + 1);
-  } while (leaf_->count == 0);
+void Tree::Settle() {
+  made_ = Garbage();
+  Free(retired_);
+  committed_ = root_;
 }
 
 }  // namespace coppice::mvcc

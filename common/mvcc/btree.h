@@ -8,16 +8,13 @@
 
 namespace coppice::mvcc {
 
-// What a batch took out of the newest tree and older roots may still reach. The caller frees it
+// What a batch took out of the newest tree and older roots may still reach. Given to Tree::Free
 // once no reader holds such a root (views.h).
 struct Garbage {
   std::vector<Node*> nodes;
   std::vector<const Separator*> separators;
   std::vector<const Record*> records;  // one reference each
   std::vector<Older*> olders;
-
-  void Free();
-  void Swap(Garbage& other);
 };
 
 // The index: a copy-on-write B+-tree from keys to their newest record. A root stands for one
@@ -46,6 +43,10 @@ class Tree {
 
   void Commit(Garbage& out);
   void Rollback();
+  // While no reader has seen any root: keeps the changes, frees what they replaced, and lets the
+  // batch go on editing in place.
+  void Settle();
+  void Free(Garbage& garbage);
 
  private:
   struct Step {
@@ -56,8 +57,10 @@ class Tree {
     Step steps[16];
     int depth = 0;
   };
-  Leaf* NewLeaf();
-  Inner* NewInner();
+  Leaf* NewLeaf(const Leaf& like);
+  Inner* NewInner(const Inner& like);
+  Leaf* NewLeaf() { return NewLeaf(Leaf(batch_)); }
+  Inner* NewInner() { return NewInner(Inner(batch_)); }
   Inner* EditRoot();
   Leaf* EditLeaf(Inner& parent, int i);
   Inner* EditInner(Inner& parent, int i);
@@ -72,6 +75,7 @@ class Tree {
   void Collapse();
   static void UpdateSums(Inner& node, int i);
 
+  NodePool pool_;
   std::uint64_t batch_ = 1;
   Garbage made_;     // by the running batch
   Garbage retired_;  // by the running batch
@@ -90,6 +94,7 @@ struct Rank {
 const Slot* Find(const Inner& root, std::string_view key);
 // Of the live keys below `key`.
 Rank RankBefore(const Inner& root, std::string_view key);
+std::int64_t CountBefore(const Inner& root, std::string_view key);  // RankBefore().live, sooner
 Rank Total(const Inner& root);
 // Framed bytes of the `count` lowest live keys.
 std::uint64_t BytesOfFirst(const Inner& root, std::int64_t count);
@@ -106,6 +111,7 @@ class Iterator {
   void Next();
 
  private:
+  void Prefetch(int pos) const;
   void Down(const Inner* node, int child);
   void NextLeaf();
 

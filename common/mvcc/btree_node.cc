@@ -86,6 +86,51 @@ void Separator::Delete(const Separator* separator) {
   ::operator delete(const_cast<Separator*>(separator));
 }
 
+namespace {
+
+constexpr std::size_t kPooledMax = 256;
+
+template <typename NodeType>
+NodeType* Take(std::vector<NodeType*>& pool, const NodeType& like) {
+  if (pool.empty()) return new NodeType(like);
+  NodeType* node = pool.back();
+  pool.pop_back();
+  *node = like;
+  return node;
+}
+
+template <typename NodeType>
+void Give(std::vector<NodeType*>& pool, NodeType* node) {
+  if (pool.size() < kPooledMax) {
+    pool.push_back(node);
+  } else {
+    delete node;
+  }
+}
+
+}  // namespace
+
+NodePool::~NodePool() {
+  for (Leaf* leaf : leaves_) delete leaf;
+  for (Inner* inner : inners_) delete inner;
+}
+
+Leaf* NodePool::New(const Leaf& like) {
+  return Take(leaves_, like);
+}
+
+Inner* NodePool::New(const Inner& like) {
+  return Take(inners_, like);
+}
+
+void NodePool::Delete(Node* node) {
+  if (node->leaf) {
+    Give(leaves_, static_cast<Leaf*>(node));
+  } else {
+    Give(inners_, static_cast<Inner*>(node));
+  }
+}
+
 std::uint32_t FramedSize(const Record& record) {
   const std::size_t size = record.encoded().size();
   return static_cast<std::uint32_t>(1 + VarintSize(size) + size);

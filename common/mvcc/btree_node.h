@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "common/mvcc/older.h"
 #include "common/mvcc/record.h"
@@ -69,6 +70,24 @@ struct Inner : Node {
   std::array<Node*, kFanout> children{};
   std::array<std::int64_t, kFanout> live{};    // keys below the child that are not tombstones
   std::array<std::uint64_t, kFanout> bytes{};  // sum of their framed sizes
+};
+
+// Nodes that are free, so that each batch's copies reuse those of the batches before.
+// Thread: the writer.
+class NodePool {
+ public:
+  NodePool() = default;
+  ~NodePool();
+  NodePool(const NodePool&) = delete;
+  NodePool& operator=(const NodePool&) = delete;
+
+  Leaf* New(const Leaf& like);
+  Inner* New(const Inner& like);
+  void Delete(Node* node);
+
+ private:
+  std::vector<Leaf*> leaves_;
+  std::vector<Inner*> inners_;
 };
 
 // The size of a record as an element of RangeResponse.kvs: tag, length, KeyValue.

@@ -96,7 +96,7 @@ TEST_P(TreeTest, BehavesAsAMapThroughCommitsAndRollbacks) {
     } else {
       Garbage garbage;
       tree.Commit(garbage);
-      garbage.Free();
+      tree.Free(garbage);
       committed = model;
     }
   }
@@ -110,7 +110,7 @@ TEST(Tree, RemovesEverythingInAnyOrder) {
   for (int i = 0; i < 20000; ++i) Put(tree, model, std::to_string(i), i + 2, false);
   Garbage garbage;
   tree.Commit(garbage);
-  garbage.Free();
+  tree.Free(garbage);
   while (!model.empty()) {
     auto at = model.lower_bound(std::to_string(rng.Below(20000)));
     if (at == model.end()) at = model.begin();
@@ -127,7 +127,7 @@ TEST(Tree, AnOlderRootStaysAsItWas) {
   for (int i = 0; i < 1000; ++i) Put(tree, model, std::to_string(i), i + 2, false);
   Garbage garbage;
   tree.Commit(garbage);
-  garbage.Free();
+  tree.Free(garbage);
   const Inner* old = tree.root();
   Model later = model;
   for (int i = 0; i < 1000; ++i) Put(tree, later, std::to_string(i * 3), i + 2000, i % 2 == 0);
@@ -135,7 +135,7 @@ TEST(Tree, AnOlderRootStaysAsItWas) {
   EXPECT_EQ(Total(*old).live, 1000);
   EXPECT_EQ(Find(*old, "999")->record->mod_revision(), 1001);
   EXPECT_EQ(Find(*tree.root(), "999")->older->items().size(), 1U);
-  garbage.Free();
+  tree.Free(garbage);
 }
 
 }  // namespace

@@ -75,11 +75,11 @@ std::vector<KvBackend::Write> Erasures(const std::vector<RowId>& rows) {
 // The erasures follow the compact revision in the backend's order, so that what a crash leaves
 // never lacks history that its own compact revision promises; and they wait until no reader holds a
 // view from before the compaction.
-void StoreImpl::CollectGarbage() {
+bool StoreImpl::CollectGarbage() {
   views_.Reclaim();
-  if (swept_revision_ >= state_.compact_revision) return;
+  if (swept_revision_ >= state_.compact_revision) return false;
   if (sweep_revision_ <= swept_revision_) {
-    if (views_.oldest().compact_revision < state_.compact_revision) return;
+    if (views_.oldest().compact_revision < state_.compact_revision) return false;
     sweep_revision_ = state_.compact_revision;
     sweep_key_.clear();
   }
@@ -100,7 +100,8 @@ void StoreImpl::CollectGarbage() {
   std::string next = finished ? std::string() : std::string(it.key());
 
   if (!dead.empty()) {
-    if (!WriteBatch(Erasures(dead)).ok()) return;  // the disk is full: the next call tries again
+    if (!WriteBatch(Erasures(dead)).ok())
+      return false;  // the disk is full: the next call tries again
     for (const Trim& trim : trims) {
       if (trim.remove) {
         tree_.Remove(trim.key);
@@ -114,6 +115,7 @@ void StoreImpl::CollectGarbage() {
   }
   sweep_key_ = std::move(next);
   if (finished) swept_revision_ = sweep_revision_;
+  return swept_revision_ < state_.compact_revision;
 }
 
 }  // namespace coppice::mvcc

@@ -17,6 +17,16 @@ void MemoryDisk::Crash() {
   unflushed_.clear();
 }
 
+std::shared_ptr<MemoryDisk> MemoryDisk::Clone() const {
+  auto copy = std::make_shared<MemoryDisk>();
+  const ReaderLock lock(mutex_);
+  const MutexLock copy_lock(copy->mutex_);
+  copy->live_ = live_;
+  copy->durable_ = live_;
+  copy->bytes_ = bytes_;
+  return copy;
+}
+
 void MemoryDisk::SetFailure(const Status& status) {
   const MutexLock lock(mutex_);
   failure_ = status;

@@ -17,6 +17,8 @@ class MemoryDisk {
  public:
   // Forgets what was applied since the last Flush. No backend may be open.
   void Crash();
+  // A disk with a copy of what is applied, flushed: a snapshot.
+  std::shared_ptr<MemoryDisk> Clone() const;
   // Makes Apply and Flush return `status` and change nothing, until it is set to OK again.
   void SetFailure(const Status& status);
 

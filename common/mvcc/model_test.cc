@@ -67,6 +67,7 @@ class Comparison {
       commands.push_back(generator_.NextCommand(model_.revision(), model_.compact_revision()));
       expected.push_back(Describe(model_.Apply(commands.back())));
     }
+    if (rng().Chance(0.02)) harness_.FailNextApply();
     const ApplyOutput out = harness_.Apply(std::move(commands));
     EXPECT_EQ(out.results.size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {

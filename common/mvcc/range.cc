@@ -40,7 +40,7 @@ void ReadInOrder(const ReadState& state, const RangeOp& op, Revision revision, R
     }
     ++out.count;
   }
-  if (latest && out.more) out.count = Extent(*state.root, op.range).live;
+  if (latest && out.more) out.count = CountRange(state, op.range, revision);
 }
 
 bool Passes(const RangeOp& op, const Record& record) {

@@ -58,7 +58,12 @@ std::uint64_t BytesOf(const Inner& root, const RangeOp& op, const Rank& extent) 
 
 std::int64_t CountRange(const ReadState& state, const KeyRange& range, Revision revision) {
   if (range.Empty()) return 0;
-  if (revision == state.revision) return Extent(*state.root, range).live;
+  if (revision == state.revision) {
+    if (range.SingleKey()) return Extent(*state.root, range).live;
+    const std::int64_t below = CountBefore(*state.root, range.begin);
+    return (range.unbounded ? Total(*state.root).live : CountBefore(*state.root, range.end)) -
+           below;
+  }
   std::int64_t count = 0;
   Iterator it(*state.root);
   for (it.Seek(range.begin); it.valid() && !Beyond(range, it.key()); it.Next()) {

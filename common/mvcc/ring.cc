@@ -40,4 +40,9 @@ void EventRing::Reset(Revision next) {
   next_ = next;
 }
 
+Revision EventRing::First() const {
+  const MutexLock lock(mutex_);
+  return batches_.empty() ? next_ : batches_.front()->revision;
+}
+
 }  // namespace coppice::mvcc

@@ -18,6 +18,7 @@ class EventRing {
   void Push(const std::vector<EventBatchPtr>& batches);
   // See Store::EventsFrom.
   bool From(Revision from, std::size_t max, std::vector<EventBatchPtr>& out) const;
+  Revision First() const;  // the oldest revision it reaches back to
   // Says which revision comes next while the ring is empty.
   void Reset(Revision next);
 

@@ -122,7 +122,10 @@ class RocksDbBackend final : public KvBackend {
                                          : batch_.Put(Handle(write.family), write.key, write.value);
       if (!status.ok()) return ToStatus(status);
     }
-    return ToStatus(db_->Write(write_, &batch_));
+    rocksdb::Status status = db_->Write(write_, &batch_);
+    // After a background error, such as a full disk, writes are refused until told otherwise.
+    if (!status.ok() && db_->Resume().ok()) status = db_->Write(write_, &batch_);
+    return ToStatus(status);
   }
 
   Status Get(Family family, std::string_view key, std::string& value) const override {

@@ -26,8 +26,8 @@ struct RocksDbOptions {
 StatusOr<std::unique_ptr<KvBackend>> OpenRocksDb(const std::string& path,
                                                  const RocksDbOptions& options = {});
 
-// A consistent copy of what is flushed, in a new directory `path` on the same file system: hard
-// links to immutable files. `backend` came from OpenRocksDb. Any thread.
+// A consistent copy of what is applied (it flushes first), in a new directory `path` on the same
+// file system: hard links to immutable files. `backend` came from OpenRocksDb. Any thread.
 Status CheckpointRocksDb(KvBackend& backend, const std::string& path);
 
 }  // namespace coppice::mvcc

@@ -47,7 +47,7 @@ StatusOr<std::unique_ptr<Store>> Store::Open(std::unique_ptr<KvBackend> backend,
 }
 
 StoreImpl::StoreImpl(std::unique_ptr<KvBackend> backend, const StoreOptions& options)
-    : backend_(std::move(backend)), views_(options.loops), ring_(options.ring_bytes) {}
+    : backend_(std::move(backend)), views_(tree_, options.loops), ring_(options.ring_bytes) {}
 
 // --- Opening.
 
@@ -125,17 +125,13 @@ Status StoreImpl::LoadRows() {
       return false;
     }
     tree_.Put(std::move(record));
-    if (++loaded % kLoadBatch == 0) {
-      Garbage garbage;
-      tree_.Commit(garbage);
-      garbage.Free();
-    }
+    if (++loaded % kLoadBatch == 0) tree_.Settle();
     return true;
   };
   COPPICE_RETURN_IF_ERROR(backend_->Scan(Family::kRev, "", "", visit));
   Garbage garbage;
   tree_.Commit(garbage);
-  garbage.Free();
+  tree_.Free(garbage);
   return damage;
 }
 

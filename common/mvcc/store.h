@@ -36,9 +36,8 @@ using EventBatchPtr = std::shared_ptr<const EventBatch>;
 struct ReadView {
   Revision revision = 1;
   Index applied;
-  Term term;  // the highest this node has seen in applied entries
-  Revision compact_revision =
-      0;  // reads below or at... see Store::Range: revision < this is compacted
+  Term term;                      // the highest this node has seen in applied entries
+  Revision compact_revision = 0;  // reads at a revision below it are refused; 0: never compacted
   std::uint64_t auth_revision = 0;
   Time fresh_as_of = 0;        // local clock; 0 = never confirmed since the process started
   const void* root = nullptr;  // of the index; opaque
@@ -114,7 +113,9 @@ class KvBackend {
 //
 // Threads: Apply, Flushed, PublishFresh, Compact work and everything else without a note run on the
 // apply loop. View, Range, Txn (read-only), NewCursor, EventsFrom, ScanHistory and Quiesce run on
-// any loop, each loop naming its id; they never block the writer, nor it them.
+// any loop, each loop naming its id; they never block the writer, nor it them. EventsFrom,
+// ScanHistory, HashKv, flushed, KeyCount and DiskBytes may be called by any thread.
+// A loop that never calls Quiesce, and a cursor that is kept, keep all that later batches replace.
 class Store {
  public:
   static StatusOr<std::unique_ptr<Store>> Open(std::unique_ptr<KvBackend> backend,
@@ -134,8 +135,9 @@ class Store {
   virtual Status Flush() = 0;
   virtual Index flushed() const = 0;
   virtual std::size_t unflushed_bytes() const = 0;
-  // One bounded slice of garbage collection after a Compact; call it each turn that has time.
-  virtual void CollectGarbage() = 0;
+  // One bounded slice of garbage collection after a Compact; call it each turn that has time. True
+  // if there is more to do at once.
+  virtual bool CollectGarbage() = 0;
   virtual std::string GetMeta(std::string_view key) const = 0;  // empty if absent
   virtual void ScanMeta(
       std::string_view prefix,
@@ -158,6 +160,8 @@ class Store {
   virtual Error ReadTxn(int loop, const ReadView& view, const TxnOp& txn, TxnResult& out) const = 0;
 
   // --- Watch history.
+  // The oldest revision of the ring; that of the next one while it is empty.
+  virtual Revision RingFirst() const = 0;
   // Batches of the ring with revision >= from, oldest first, at most `max`; false if the ring no
   // longer reaches back to `from` (use ScanHistory).
   virtual bool EventsFrom(Revision from, std::size_t max,
@@ -173,6 +177,8 @@ class Store {
                        Revision& compact_revision) const = 0;
   virtual std::uint64_t DiskBytes() const = 0;
   virtual std::uint64_t KeyCount() const = 0;
+  // For what only a kind of backend can do: checkpoints, defragmentation.
+  virtual KvBackend& backend() = 0;
 };
 
 }  // namespace coppice::mvcc

@@ -27,7 +27,7 @@ class StoreImpl final : public Store {
   Status Flush() override;
   Index flushed() const override { return Index(flushed_.load()); }
   std::size_t unflushed_bytes() const override { return unflushed_bytes_.load(); }
-  void CollectGarbage() override;
+  bool CollectGarbage() override;
   std::string GetMeta(std::string_view key) const override;
   void ScanMeta(
       std::string_view prefix,
@@ -41,6 +41,7 @@ class StoreImpl final : public Store {
   std::unique_ptr<RangeCursor> NewCursor(int loop, const RangeOp& op) const override;
   std::size_t EstimateBytes(const ReadView& view, const RangeOp& op) const override;
   Error ReadTxn(int loop, const ReadView& view, const TxnOp& txn, TxnResult& out) const override;
+  Revision RingFirst() const override { return ring_.First(); }
   bool EventsFrom(Revision from, std::size_t max, std::vector<EventBatchPtr>& out) const override {
     return ring_.From(from, max, out);
   }
@@ -49,6 +50,7 @@ class StoreImpl final : public Store {
   Error HashKv(Revision revision, std::uint32_t& hash, Revision& compact_revision) const override;
   std::uint64_t DiskBytes() const override { return backend_->DiskBytes(); }
   std::uint64_t KeyCount() const override { return key_count_.load(); }
+  KvBackend& backend() override { return *backend_; }
 
  private:
   ReadState StateOf(const ReadView& view) const;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/mvcc/rocksdb_backend.h"
 #include "common/mvcc/testing/harness.h"
 
 namespace coppice::mvcc {
@@ -427,6 +428,26 @@ TEST(Store, ForeignAndNewerFormatsAreRefused) {
       newer->Apply(std::vector<KvBackend::Write>{{KvBackend::Family::kMeta, "mvcc/format", "2"}})
           .ok());
   EXPECT_EQ(Store::Open(std::move(newer), {}).status().code(), StatusCode::kFailedPrecondition);
+}
+
+TEST(Store, CheckpointHoldsWhatWasApplied) {
+  testing::RocksDbPlace place;
+  Harness h(std::make_unique<testing::RocksDbPlace>());
+  h.Put("a", "1");
+  h.Put("b", std::string(5000, 'x'));
+  const std::string path = place.NewPath();
+  ASSERT_TRUE(CheckpointRocksDb(h.store().backend(), path).ok());
+  h.Put("c", "later");
+  auto copy = Store::Open(OpenRocksDb(path).value(), {});
+  ASSERT_TRUE(copy.ok());
+  EXPECT_EQ((*copy)->View(0).applied, Index(2));
+  EXPECT_EQ((*copy)->KeyCount(), 2U);
+  std::uint32_t ours = 0;
+  std::uint32_t theirs = 0;
+  Revision compact = 0;
+  EXPECT_EQ(h.store().HashKv(3, ours, compact), Error::kNone);
+  EXPECT_EQ((*copy)->HashKv(0, theirs, compact), Error::kNone);
+  EXPECT_EQ(ours, theirs);
 }
 
 TEST(Store, RingForgetsTheOldestFirst) {

@@ -14,13 +14,13 @@ constexpr std::size_t kGuests = 32;
 
 }  // namespace
 
-ViewTable::ViewTable(int loops)
-    : loops_(static_cast<std::size_t>(loops)), places_(loops_ + kGuests) {
+ViewTable::ViewTable(Tree& tree, int loops)
+    : tree_(tree), loops_(static_cast<std::size_t>(loops)), places_(loops_ + kGuests) {
   for (Place& place : places_) place.announced = kOffline;
 }
 
 ViewTable::~ViewTable() {
-  for (const auto& view : views_) view->garbage.Free();
+  for (const auto& view : views_) tree_.Free(view->garbage);
 }
 
 const PublishedView& ViewTable::Acquire(int loop) {
@@ -54,7 +54,7 @@ void ViewTable::Reclaim() {
   // Pins are read after the announcements: a loop pins before it announces the end of its turn.
   const std::uint64_t lowest = LowestAnnounced();
   while (views_.size() > 1 && views_.front()->sequence < lowest && views_.front()->pins == 0) {
-    views_.front()->garbage.Free();
+    tree_.Free(views_.front()->garbage);
     views_.pop_front();
   }
 }

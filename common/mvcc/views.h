@@ -30,7 +30,8 @@ struct PublishedView : ReadView {
 // Thread: Publish, Reclaim and oldest() by the writer; the rest by any.
 class ViewTable {
  public:
-  explicit ViewTable(int loops);
+  // `tree` gets what is free.
+  ViewTable(Tree& tree, int loops);
   ~ViewTable();
 
   const PublishedView& Acquire(int loop);
@@ -67,6 +68,7 @@ class ViewTable {
   };
   std::uint64_t LowestAnnounced() const;
 
+  Tree& tree_;
   // Written by the writer only.
   std::deque<std::unique_ptr<PublishedView>> views_;  // oldest first; the last is the newest
 

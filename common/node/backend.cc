@@ -43,7 +43,7 @@ Backend::~Backend() {
   }
 }
 
-void Backend::Send(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+void Backend::Send(const api::Request& request, std::unique_ptr<api::Replier> replier, Keep keep) {
   std::uint32_t index = 0;
   if (free_.empty()) {
     index = static_cast<std::uint32_t>(slots_.size());
@@ -55,8 +55,10 @@ void Backend::Send(const api::Request& request, std::unique_ptr<api::Replier> re
   Slot& slot = slots_[index];
   slot.used = true;
   slot.request = request;
-  slot.bytes.assign(request.bytes);
-  slot.token.assign(request.token);
+  if (keep == Keep::kYes) {
+    slot.bytes.assign(request.bytes);
+    slot.token.assign(request.token);
+  }
   slot.request.bytes = {};
   slot.request.token = {};
   slot.replier = std::move(replier);
@@ -69,15 +71,15 @@ void Backend::Send(const api::Request& request, std::unique_ptr<api::Replier> re
   if (request.deadline != kNever) {
     envelope.deadline_left = std::max<Micros>(request.deadline - loop_.now(), 1);
   }
-  std::string head;
-  io::PutEnvelope(head, envelope);
+  head_.clear();
+  io::PutEnvelope(head_, envelope);
   io::Frame frame;
   frame.type = io::FrameType::kRequest;
   frame.method = static_cast<std::uint16_t>(request.method);
   frame.stream = {index, slot.generation};
   link_.connection()
-      ->BeginFrame(frame, head.size() + request.bytes.size())
-      .append(head)
+      ->BeginFrame(frame, head_.size() + request.bytes.size())
+      .append(head_)
       .append(request.bytes);
 }
 
@@ -118,7 +120,7 @@ void Backend::OnReply(const io::Frame& frame) {
   const api::Served served = ServedOf(io::ReadReplyTail(payload.substr(body.size())));
   const auto replier = std::move(slot.replier);
   const std::string parts = std::move(slot.parts);
-  const Micros latency = loop_.now() - slot.sent_at;
+  const Micros latency = loop_.wake_time() - slot.sent_at;
   Free(index);
   const std::string_view pieces[] = {parts, body};
   replier->Ok(pieces, served);
@@ -156,15 +158,29 @@ void Backend::Expire(Time now) {
     Slot& slot = slots_[index];
     if (!slot.used || slot.request.deadline > now) continue;
     const auto replier = std::move(slot.replier);
-    if (link_.connection() != nullptr) {
-      io::Frame cancel;
-      cancel.type = io::FrameType::kCancel;
-      cancel.stream = {index, slot.generation};
-      link_.connection()->Send(cancel);
-    }
+    SendCancel(index);
     Free(index);
     replier->Fail(api::ToStatus(api::EtcdError::kTimeout));
   }
+}
+
+std::vector<Unanswered> Backend::Withdraw(const std::function<bool(const api::Replier&)>& which) {
+  std::vector<Unanswered> taken;
+  for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+    if (!slots_[index].used || !which(*slots_[index].replier)) continue;
+    SendCancel(index);
+    taken.push_back(Take(index));
+    taken.back().reason = MakeStatus(StatusCode::kUnavailable, "withdrawn");
+  }
+  return taken;
+}
+
+void Backend::SendCancel(std::uint32_t index) {
+  if (link_.connection() == nullptr) return;
+  io::Frame cancel;
+  cancel.type = io::FrameType::kCancel;
+  cancel.stream = {index, slots_[index].generation};
+  link_.connection()->Send(cancel);
 }
 
 Unanswered Backend::Take(std::uint32_t index) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -64,9 +65,15 @@ class Backend {
   std::uint16_t port() const { return link_.options().port; }
   std::size_t outstanding() const { return slots_.size() - free_.size(); }
 
+  // Whether the request's bytes and token are kept for Unanswered, or the caller has them.
+  enum class Keep : bool { kNo, kYes };
   // Only while up(). The bytes are copied. The observer hears what comes of it unless it is
   // answered.
-  void Send(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void Send(const api::Request& request, std::unique_ptr<api::Replier> replier,
+            Keep keep = Keep::kYes);
+  // Takes back what is outstanding and `which` says true of (by its replier); an answer that comes
+  // all the same is dropped.
+  std::vector<Unanswered> Withdraw(const std::function<bool(const api::Replier&)>& which);
   // Answers with `request timed out` what is past its deadline.
   void Expire(Time now);
 
@@ -89,12 +96,14 @@ class Backend {
   void OnError(Slot& slot, std::uint32_t index, std::string_view payload);
   void Down(const Status& reason);
   void Free(std::uint32_t index);
+  void SendCancel(std::uint32_t index);
   Unanswered Take(std::uint32_t index);
 
   io::Loop& loop_;
   Observer& observer_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
+  std::string head_;  // of the request being sent; kept for its memory
   Link link_;
 };
 

@@ -12,6 +12,7 @@ namespace coppice::node {
 namespace {
 
 constexpr std::uint8_t kHopsMax = 4;
+constexpr Micros kRoundTimeout = 7 * kSecond;  // as etcd's of a request without a deadline
 
 api::ResponseHeader HeaderOf(const Facts& facts, Revision revision, Term term) {
   return {facts.cluster_id, facts.node, revision, term};
@@ -64,6 +65,15 @@ void IoNode::Serve(const api::Request& request, std::unique_ptr<api::Replier> re
       const api::MethodInfo* info = api::FindMethod(request.method);
       replier->FailNotProposed(api::NotImplemented(info == nullptr ? "this method" : info->path));
   }
+}
+
+void IoNode::AskRound(const Consistency& consistency, std::unique_ptr<api::Replier> replier,
+                      Question question) {
+  api::Request request;
+  request.consistency = consistency;
+  request.deadline = loop_.now() + kRoundTimeout;
+  reads_.Add(request, 0, std::move(question), std::move(replier));
+  loop_.Wake(*this, io::Loop::Phase::kCore);
 }
 
 void IoNode::ServeRange(const api::Request& request, std::unique_ptr<api::Replier> replier) {

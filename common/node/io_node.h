@@ -40,6 +40,9 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
   void SetClusterStatus(Answerer answerer) { cluster_status_ = std::move(answerer); }
 
   void Serve(const api::Request& request, std::unique_ptr<api::Replier> replier) override;
+  // Answers `question` from a view that meets `consistency`; `replier` hears why not.
+  void AskRound(const Consistency& consistency, std::unique_ptr<api::Replier> replier,
+                Question question);
 
   void ServeAsked(int slot) override;
   void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;

@@ -28,6 +28,10 @@ IoNode::Options NodeOptions(int index, const IoSettings& settings) {
   return options;
 }
 
+WatchServices::Options WatchOptions(int index, const IoSettings& settings) {
+  return {index, settings.cluster_id, settings.transport.hello.node_id, settings.listener_defaults};
+}
+
 coppice::Node::Role RoleOf(replica::NodeRole role) {
   return static_cast<coppice::Node::Role>(role);
 }
@@ -42,14 +46,18 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
       transport_(loop, settings.transport, [this](const io::Hello&) { return &requests_; }),
       forwarder_(loop, transport_, Rng(RandomId())),
       node_(loop, NodeOptions(index, settings), store, core, forwarder_),
-      watches_(loop, index, store, core, node_),
+      watches_(loop, WatchOptions(index, settings), store, core, node_),
       requests_(loop, node_, &watches_),
       metrics_(metrics),
       edge_(node_, loop, EdgeOptionsOf(settings, metrics_)),
       health_([this] { return facts_->ready && !facts_->draining; }) {
   server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
-                                          edge_.Methods(watches_.edge(), health_), settings.http);
+                                          edge_.Methods(&watches_.edge(), health_), settings.http);
   requests_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
+  requests_.SetRenewals([this, &core](std::string_view payload) {
+    replica::RenewBundle bundle;
+    if (replica::DecodeRenewBundle(payload, bundle)) core.Renewals(index_, std::move(bundle));
+  });
   node_.SetClusterStatus([this](const api::Request&, std::unique_ptr<api::Replier> replier) {
     AnswerClusterStatus(std::move(replier));
   });

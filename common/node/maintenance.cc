@@ -42,6 +42,7 @@ void IoNode::ServeMemberList(const api::Request& request, std::unique_ptr<api::R
                            const api::Served& served) {
     etcdserverpb::MemberListResponse response;
     FillHeader(*facts_, view, *response.mutable_header());
+    response.mutable_header()->clear_revision();  // as etcd: membership has no revision
     if (facts_->members != nullptr) {
       for (const replica::Registration& node : *facts_->members) {
         if (node.role == replica::NodeRole::kProxy) continue;

@@ -68,6 +68,8 @@ class CorePort {
   virtual void Propose(int loop, std::vector<WriteIntent> intents) = 0;
   // The loop has watchers (or none any more): whether it wants Events.
   virtual void WantEvents(int loop, bool wanted) = 0;
+  // Signs of life that came over one of loop `loop`'s connections, on their way to the leader.
+  virtual void Renewals(int loop, replica::RenewBundle bundle) = 0;
 };
 
 // What the core tells an io loop. On that loop's thread.

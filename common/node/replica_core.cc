@@ -78,6 +78,11 @@ void ReplicaCore::WantEvents(int loop, bool wanted) {
   loop_.Post(set);
 }
 
+void ReplicaCore::Renewals(int loop, replica::RenewBundle bundle) {
+  if (&runtime_.io(loop) == &loop_) return hooks_.renewals(bundle);
+  loop_.Post([this, bundle = std::move(bundle)] { hooks_.renewals(bundle); });
+}
+
 void ReplicaCore::Gate(ReadGate::Input input) {
   gate_inputs_.push_back(std::move(input));
   loop_.Wake(*this, io::Loop::Phase::kCore);
@@ -164,6 +169,7 @@ void ReplicaCore::PerformGate() {
   if (out.publish_fresh) {
     store_.PublishFresh(*out.publish_fresh);
     tail_.Input(replica::TailSource::RoundConfirmed{*out.publish_fresh});
+    if (hooks_.round_confirmed) hooks_.round_confirmed(*out.publish_fresh);
   }
   for (const ReadGate::ServeLoop& serve : out.serve) {
     OnIo(serve.loop, [slot = serve.slot](IoPort& io) { io.ServeAsked(slot); });

@@ -55,6 +55,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     std::function<void()> registry_changed;
     // Whether a read round was confirmed within 3 election timeouts changed.
     std::function<void(bool)> confirmed_changed;
+    // A round begun at `sent_at` is confirmed and applied.
+    std::function<void(Time sent_at)> round_confirmed;
   };
 
   ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& options);
@@ -71,6 +73,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void ReadsWait(int loop, int slot) override;
   void Propose(int loop, std::vector<WriteIntent> intents) override;
   void WantEvents(int loop, bool wanted) override;
+  void Renewals(int loop, replica::RenewBundle bundle) override;
 
   // Committed entries, contiguous with what was applied. What the store cannot take now (a full
   // disk) waits and is tried again; an entry kind that this release does not know stops apply.

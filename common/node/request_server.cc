@@ -174,6 +174,9 @@ void RequestServer::OnFrame(io::Connection& connection, const io::Frame& frame) 
       return HandleRequest(*peer, frame);
     case io::FrameType::kCredit:
       return HandleCredit(*peer, frame);
+    case io::FrameType::kRegistryRenew:
+      if (renewals_) renewals_(frame.payload);
+      return;
     case io::FrameType::kCancel:
       peer->sending.erase(KeyOf(frame.stream));
       return;
@@ -209,7 +212,11 @@ void RequestServer::HandleRequest(Peer& peer, const io::Frame& frame) {
 
 void RequestServer::HandleCredit(Peer& peer, const io::Frame& frame) {
   const auto it = peer.sending.find(KeyOf(frame.stream));
-  if (it == peer.sending.end() || frame.payload.size() != 4) return;
+  if (it == peer.sending.end()) {  // a watch's, or of an answer that is complete
+    if (watches_ != nullptr) watches_->OnWatchFrame(*peer.connection, frame);
+    return;
+  }
+  if (frame.payload.size() != 4) return;
   it->second.credit += GetLe<std::uint32_t>(frame.payload.data());
   Pump(peer, it->first, it->second);
 }

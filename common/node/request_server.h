@@ -39,6 +39,10 @@ class RequestServer final : public io::ConnectionHandler {
 
   // Called for each new connection, to send it what it should know first.
   void SetGreeting(std::function<void(io::Connection&)> greet) { greet_ = std::move(greet); }
+  // Hears of kRegistryRenew frames: a proxy's signs of life, on their way to the leader.
+  void SetRenewals(std::function<void(std::string_view payload)> renewals) {
+    renewals_ = std::move(renewals);
+  }
   // Sends one frame to every connection (kNodeState, kRegistry).
   void Broadcast(io::FrameType type, std::string_view payload);
   std::size_t outstanding() const { return outstanding_; }  // requests not answered yet
@@ -61,6 +65,7 @@ class RequestServer final : public io::ConnectionHandler {
   api::Node& node_;
   WatchServer* watches_;
   std::function<void(io::Connection&)> greet_;
+  std::function<void(std::string_view)> renewals_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
   std::size_t outstanding_ = 0;
   std::uint64_t received_ = 0;

@@ -52,7 +52,7 @@ bool TailServer::Handle(io::Connection& connection, const io::Frame& frame) {
     }
     case io::FrameType::kCredit: {
       std::uint32_t bytes = 0;
-      if (!replica::DecodeCredit(frame.payload, bytes)) return false;
+      if (!replica::DecodeTailCredit(frame.payload, bytes)) return false;
       Input(TailSource::Credit{id, bytes});
       return true;
     }

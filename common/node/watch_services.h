@@ -5,25 +5,33 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/api/watch_edge.h"
 #include "common/io/loop.h"
 #include "common/mvcc/store.h"
 #include "common/node/io_node.h"
 #include "common/node/ports.h"
 #include "common/node/request_server.h"
+#include "common/replica/watch_connection.h"
 #include "common/replica/watch_hub.h"
-#include "common/rpc/server.h"
 
 namespace coppice::node {
 
 // The watches of one io loop of a voter or learner: the hub, the clients' streams and the proxies'
 // subscriptions over it, and the history they read.
 // Thread: its io loop's.
-class WatchServices final : public WatchServer, private io::TurnTask {
+class WatchServices final : public WatchServer, private api::WatchAdmitter, private io::TurnTask {
  public:
-  WatchServices(io::Loop& loop, int index, mvcc::Store& store, CorePort& core, IoNode& node);
+  struct Options {
+    int index = 0;  // of the loop
+    std::uint64_t cluster_id = 0;
+    std::uint64_t member_id = 0;
+    std::vector<Consistency> listener_defaults;
+  };
+
+  WatchServices(io::Loop& loop, Options options, mvcc::Store& store, CorePort& core, IoNode& node);
   ~WatchServices() override;
 
-  rpc::CallHandler* edge() { return nullptr; }
+  rpc::CallHandler& edge() { return edge_; }
   // A view is out, and the batches that it added.
   void OnEvents(const std::vector<mvcc::EventBatchPtr>& events);
   void SetFacts(const FactsPtr& facts);
@@ -33,9 +41,15 @@ class WatchServices final : public WatchServer, private io::TurnTask {
   void OnWatchClosed(io::Connection& connection) override;
 
  private:
+  struct Peer;
+
   void OnTurn(Time now) override;
+  void Admit(const mvcc::KeyRange& range, const Consistency& consistency, std::string_view token,
+             Done done) override;
+  bool HasLeader() const override;
   void ReadHistory();
   void ArmTimer();
+  void WakeUp() { loop_.Wake(*this, io::Loop::Phase::kCore); }
 
   io::Loop& loop_;
   const int index_;
@@ -44,8 +58,10 @@ class WatchServices final : public WatchServer, private io::TurnTask {
   IoNode& node_;
   FactsPtr facts_;
   replica::WatchHub hub_;
+  api::WatchEdge edge_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;  // by connection
   bool wants_events_ = false;
-  Time last_tick_ = 0;
+  Time ticked_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

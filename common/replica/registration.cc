@@ -10,9 +10,7 @@ std::string CheckRegistration(const Registration& r) {
   if (r.name.empty() || r.name.size() > kRegistrationNameMax) {
     return "a node's name has 1 to 256 bytes";
   }
-  if (r.role != NodeRole::kLearner && r.role != NodeRole::kProxy) {
-    return "only learners and proxies register";
-  }
+  if (r.role < NodeRole::kVoter || r.role > NodeRole::kProxy) return "an unknown role";
   for (const auto* urls : {&r.client_urls, &r.peer_urls}) {
     if (urls->size() > kRegistrationUrlsMax) return "more than 16 addresses of a kind";
     for (const std::string& url : *urls) {

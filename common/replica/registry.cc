@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/coding.h"
+#include "common/mvcc/store.h"
 #include "common/replica/wire_fields.h"
 
 namespace coppice::replica {

@@ -9,8 +9,12 @@
 #include <vector>
 
 #include "common/base/ids.h"
-#include "common/mvcc/store.h"
 #include "common/replica/registration.h"
+
+// Named only: the proxy follows the registry and must not get the store with it.
+namespace coppice::mvcc {
+struct MetaWrite;
+}
 
 namespace coppice::replica {
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/mvcc/store.h"
 #include "common/replica/registry_keeper.h"
 
 namespace coppice::replica {
@@ -95,9 +96,9 @@ TEST(Registry, BadRegistrationsAndMalformedEntriesChangeNothing) {
   Fixture f;
   EXPECT_FALSE(f.Do(RegistryJoin{Make(0, "l1")}).changed);
   EXPECT_FALSE(f.Do(RegistryJoin{Make(1, "")}).changed);
-  Registration voter = Make(1, "v");
-  voter.role = NodeRole::kVoter;
-  EXPECT_FALSE(f.Do(RegistryJoin{voter}).changed);
+  Registration strange = Make(1, "x");
+  strange.role = static_cast<NodeRole>(4);
+  EXPECT_FALSE(f.Do(RegistryJoin{strange}).changed);
   Registration eternal = Make(1, "l1");
   eternal.ttl = kRegistrationTtlMax + 1;
   EXPECT_FALSE(f.Do(RegistryJoin{eternal}).changed);

@@ -120,6 +120,8 @@ std::string EncodeTailState(const TailState& m) {
   PutIntField(out, 3, m.leader ? 1 : 0);
   PutIntField(out, 4, m.commit.value());
   PutIntField(out, 5, PackAge(m.round_age));
+  PutIntField(out, 7, m.leader_id.value());
+  PutIntField(out, 8, m.term.value());
   PutIntField(out, 6, m.rooted ? 1 : 0);
   return out;
 }
@@ -132,6 +134,8 @@ bool DecodeTailState(std::string_view bytes, TailState& out) {
     if (field == 3) out.leader = value != 0;
     if (field == 4) out.commit = Index(value);
     if (field == 5) out.round_age = UnpackAge(value);
+    if (field == 7) out.leader_id = NodeId(value);
+    if (field == 8) out.term = Term(value);
     if (field == 6) out.rooted = value != 0;
     return out.path.size() <= kPathMax;
   });
@@ -171,13 +175,13 @@ bool DecodeReadIndexReply(std::string_view bytes, ReadIndexReply& out) {
   });
 }
 
-std::string EncodeCredit(std::uint32_t bytes) {
+std::string EncodeTailCredit(std::uint32_t bytes) {
   std::string out;
   PutLe(out, bytes);
   return out;
 }
 
-bool DecodeCredit(std::string_view bytes, std::uint32_t& out) {
+bool DecodeTailCredit(std::string_view bytes, std::uint32_t& out) {
   if (bytes.size() != sizeof(out)) return false;
   out = GetLe<std::uint32_t>(bytes.data());
   return true;

@@ -56,6 +56,8 @@ struct TailState {  // kTailState: on connecting, when it changes, and at each h
   bool leader = false;
   Index commit;
   Micros round_age = -1;  // since its newest completed ReadIndex round; -1 = none yet
+  NodeId leader_id{};     // who leads, as far as the chain knows; 0 = unknown
+  Term term{};            // and since which term
 };
 
 struct ReadIndex {  // kReadIndex
@@ -99,8 +101,8 @@ std::string EncodeReadIndex(const ReadIndex& message);
 bool DecodeReadIndex(std::string_view bytes, ReadIndex& out);
 std::string EncodeReadIndexReply(const ReadIndexReply& message);
 bool DecodeReadIndexReply(std::string_view bytes, ReadIndexReply& out);
-std::string EncodeCredit(std::uint32_t bytes);  // kCredit on a tail connection
-bool DecodeCredit(std::string_view bytes, std::uint32_t& out);
+std::string EncodeTailCredit(std::uint32_t bytes);  // kCredit on a tail connection
+bool DecodeTailCredit(std::string_view bytes, std::uint32_t& out);
 std::string EncodeRenewBundle(const RenewBundle& message);
 bool DecodeRenewBundle(std::string_view bytes, RenewBundle& out);
 std::string EncodeNodeState(const NodeState& message);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "common/mvcc/store.h"
 #include "common/replica/registry.h"
 
 namespace coppice::replica {
@@ -77,7 +78,7 @@ TEST(ReplicaWire, RoundsStatesAndRenewalsRoundTrip) {
   ASSERT_TRUE(DecodeReadIndexReply(EncodeReadIndexReply({5, true, Index(6)}), reply));
   EXPECT_TRUE(reply.ok);
   std::uint32_t credit = 0;
-  ASSERT_TRUE(DecodeCredit(EncodeCredit(70000), credit));
+  ASSERT_TRUE(DecodeTailCredit(EncodeTailCredit(70000), credit));
   EXPECT_EQ(credit, 70000U);
 
   NodeState state;
@@ -113,7 +114,7 @@ TEST(ReplicaWire, NoBytesCrashADecoder) {
       EncodeRegistryChange(RegistryRemove{NodeId(3), "gone"}),
       registry.EncodeContents(),
       EncodeReadIndexReply({5, true, Index(6)}),
-      EncodeCredit(5)};
+      EncodeTailCredit(5)};
   const auto decode_all = [](const std::string& bytes) {
     TailSubscribe a;
     TailEntries b;
@@ -132,7 +133,7 @@ TEST(ReplicaWire, NoBytesCrashADecoder) {
            DecodeTailBehind(bytes, c) + DecodeTailRefused(bytes, d) + DecodeTailState(bytes, e) +
            DecodeReadIndex(bytes, f) + DecodeReadIndexReply(bytes, g) +
            DecodeRenewBundle(bytes, h) + DecodeNodeState(bytes, i) +
-           DecodeRegistryChange(bytes, j) + k.LoadContents(bytes) + DecodeCredit(bytes, l) +
+           DecodeRegistryChange(bytes, j) + k.LoadContents(bytes) + DecodeTailCredit(bytes, l) +
            k.Apply(Index(1), bytes, m).changed + k.LoadRow("registry/node/0000000000000001", bytes);
   };
   Rng rng(1);

@@ -108,6 +108,8 @@ void TailSink::OnCurrentState(Time now, const TailState& state, Output& out) {
     return Leave(now, objection, true, out);
   }
   if (Peer* peer = Find(current_.address)) peer->leader = state.leader;
+  leader_ = state.leader_id;
+  leader_term_ = std::max(leader_term_, state.term);
   NoteCommit(state.commit);
   Path path{{config_.self}, state.rooted};
   path.nodes.insert(path.nodes.end(), state.path.begin(), state.path.end());

@@ -127,6 +127,8 @@ class TailSink {
   std::uint64_t cluster_id() const { return cluster_id_; }
   std::uint64_t upstream() const { return current_.id; }  // link; 0 = none
   std::string upstream_address() const { return current_.address; }
+  NodeId leader() const { return leader_; }  // as the upstream says; 0 = unknown
+  Term leader_term() const { return leader_term_; }
   NodeId upstream_id() const { return path_.nodes.size() > 1 ? path_.nodes[1] : NodeId(0); }
 
  private:
@@ -193,6 +195,8 @@ class TailSink {
   Time probe_pause_until_ = 0;  // between looks at others while stuck
   std::string home_;            // the relay that said Behind; empty = none
   Path path_;
+  NodeId leader_;
+  Term leader_term_;
   Time round_sent_at_ = 0;
   bool wants_snapshot_ = false;
   Index last_index_;

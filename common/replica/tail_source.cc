@@ -155,6 +155,13 @@ void TailSource::On(Time now, const LeaderChanged& in, Output& out) {
   if (changed) SendStates(now, out);
 }
 
+void TailSource::On(Time now, const LeaderIs& in, Output& out) {
+  if (in.id == leader_id_ && in.term == leader_term_) return;
+  leader_id_ = in.id;
+  leader_term_ = in.term;
+  SendStates(now, out);
+}
+
 void TailSource::On(Time /*now*/, const RoundConfirmed& in, Output& /*out*/) {
   round_sent_at_ = std::max(round_sent_at_, in.sent_at);
 }
@@ -258,6 +265,8 @@ TailState TailSource::State(Time now) const {
   state.path = path_;
   state.rooted = rooted_;
   state.leader = leader_;
+  state.leader_id = leader_id_;
+  state.term = leader_term_;
   state.commit = last_index();
   state.round_age = round_sent_at_ == 0 ? -1 : now - round_sent_at_;
   return state;

@@ -75,11 +75,16 @@ class TailSource {
     bool leader = false;
     std::vector<std::string> followers;
   };
+  struct LeaderIs {  // who leads: told to subscribers, who send writes there
+    NodeId id;
+    Term term;
+  };
   struct RoundConfirmed {
     Time sent_at = 0;
   };
-  using Input = std::variant<Timer, Connected, Subscribe, Credit, Gone, Committed, BeforeAnswer,
-                             WalRead, Restarted, PathChanged, LeaderChanged, RoundConfirmed>;
+  using Input =
+      std::variant<Timer, Connected, Subscribe, Credit, Gone, Committed, BeforeAnswer, WalRead,
+                   Restarted, PathChanged, LeaderChanged, LeaderIs, RoundConfirmed>;
 
   struct SendEntries {
     std::uint64_t conn = 0;
@@ -152,6 +157,7 @@ class TailSource {
   void On(Time now, const Restarted& in, Output& out);
   void On(Time now, const PathChanged& in, Output& out);
   void On(Time now, const LeaderChanged& in, Output& out);
+  void On(Time now, const LeaderIs& in, Output& out);
   void On(Time now, const RoundConfirmed& in, Output& out);
 
   enum class Gather : std::uint8_t { kMayWait, kNow };
@@ -179,6 +185,8 @@ class TailSource {
   std::vector<NodeId> path_;
   bool rooted_;
   bool leader_ = false;
+  NodeId leader_id_;
+  Term leader_term_;
   std::vector<std::string> followers_;
   Time round_sent_at_ = 0;  // 0 = none
   Time next_state_ = kNever;

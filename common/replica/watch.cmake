@@ -4,9 +4,9 @@ coppice_library(watch_wire
   DEPS mvcc_types base)
 
 coppice_library(watch
-  SOURCES watch_connection.cc watch_hub.cc watch_index.cc
+  SOURCES watch_connection.cc watch_history.cc watch_hub.cc watch_index.cc
   DEPS watch_wire mvcc)
 
 coppice_test(watch_test
-  SOURCES watch_connection_test.cc watch_hub_test.cc watch_wire_test.cc
-  DEPS watch)
+  SOURCES watch_connection_test.cc watch_history_test.cc watch_hub_test.cc watch_wire_test.cc
+  DEPS watch mvcc_testing)

@@ -9,8 +9,9 @@ namespace coppice::mvcc::testing {
 std::string Generator::NextKey() {
   const std::uint64_t kind = rng_.Below(10);
   if (kind == 0) return std::string(1 + rng_.Below(3), '\0');
-  const std::string number = std::to_string(rng_.Below(kind < 6 ? 20 : 1000));
-  return kind < 8 ? "/registry/pods/" + number : number;
+  std::string key(kind < 8 ? "/registry/pods/" : "");
+  key += std::to_string(rng_.Below(kind < 6 ? 20 : 1000));
+  return key;
 }
 
 std::string Generator::NextValue() {
@@ -77,7 +78,7 @@ Compare Generator::NextCompare(Revision current) {
                   .target = static_cast<CompareTarget>(rng_.Below(5)),
                   .result = static_cast<CompareResult>(rng_.Below(4))};
   compare.number = rng_.Chance(0.5) ? rng_.Between(0, 3) : rng_.Between(0, current);
-  compare.value = rng_.Chance(0.5) ? "m" : "";
+  compare.value.assign(rng_.Below(2), 'm');
   return compare;
 }
 

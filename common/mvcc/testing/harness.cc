@@ -95,11 +95,24 @@ ApplyOutput Harness::Apply(std::vector<Command> commands, std::vector<MetaWrite>
     log_.push_back(
         Entry::Make(Term(1), Index(log_.size() + 1), RecordKind::kCommand, EncodeCommand(command)));
   }
+  if (std::exchange(fail_next_, false)) TryInVain(std::span(log_).subspan(before));
   ApplyOutput out;
   const Status status = store_->Apply(std::span(log_).subspan(before), meta, out);
   COPPICE_CHECK(status.ok());
   store_->Quiesce(0, true);
   return out;
+}
+
+void Harness::TryInVain(std::span<const EntryPtr> entries) {
+  if (!place_->FailWrites(true)) return;
+  const ReadView before = View();
+  ApplyOutput out;
+  COPPICE_CHECK(!store_->Apply(entries, {}, out).ok());
+  COPPICE_CHECK(out.results.empty() && View().root == before.root);
+  store_->Quiesce(0, true);
+  store_->CollectGarbage();
+  place_->FailWrites(false);
+  store_->CollectGarbage();
 }
 
 CommandResult Harness::Apply(Command command) {
@@ -121,7 +134,8 @@ Error Harness::Compact(Revision revision) {
 }
 
 void Harness::CollectAll() {
-  for (int i = 0; i < 1000; ++i) store_->CollectGarbage();
+  while (store_->CollectGarbage()) {
+  }
 }
 
 RangeResult Harness::Range(const RangeOp& op, Error expected) {

@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,12 +20,18 @@ class Place {
   virtual std::unique_ptr<KvBackend> Open() = 0;
   // Loses what was not flushed. Nothing is open.
   virtual void Crash() = 0;
+  // Makes writes fail, or work again; false if this place cannot.
+  virtual bool FailWrites(bool /*fail*/) { return false; }
 };
 
 class MemoryPlace final : public Place {
  public:
   std::unique_ptr<KvBackend> Open() override { return std::make_unique<MemoryBackend>(disk_); }
   void Crash() override { disk_->Crash(); }
+  bool FailWrites(bool fail) override {
+    disk_->SetFailure(fail ? MakeStatus(StatusCode::kResourceExhausted, "disk full") : OkStatus());
+    return true;
+  }
   MemoryDisk& disk() { return *disk_; }
 
  private:
@@ -38,6 +45,7 @@ class RocksDbPlace final : public Place {
   ~RocksDbPlace() override;
   std::unique_ptr<KvBackend> Open() override;
   void Crash() override {}
+  std::string NewPath() const { return dir_ + "/copy"; }  // beside the database
 
  private:
   std::string dir_;
@@ -66,6 +74,9 @@ class Harness {
   Store& store() { return *store_; }
   Place& place() { return *place_; }
   void Reopen();  // applies again what the crash lost
+  // The disk is full when the next Apply is tried first; then garbage is collected, and it is tried
+  // again.
+  void FailNextApply() { fail_next_ = true; }
 
   ApplyOutput Apply(std::vector<Command> commands, std::vector<MetaWrite> meta = {});
   CommandResult Apply(Command command);  // one
@@ -82,8 +93,11 @@ class Harness {
  private:
   std::unique_ptr<Place> place_;
   const StoreOptions options_;
+  void TryInVain(std::span<const EntryPtr> entries);
+
   std::vector<EntryPtr> log_;
   std::unique_ptr<Store> store_;
+  bool fail_next_ = false;
 };
 
 KeyRange Key(std::string_view key);

@@ -222,10 +222,8 @@ Error Model::Run(const AlarmOp& op, CommandResult& out) {
 
 // --- Reading.
 
-std::optional<Kv> Model::Find(const std::string& key, Revision revision) const {
-  const auto at = versions_.find(key);
-  if (at == versions_.end()) return std::nullopt;
-  for (auto version = at->second.rbegin(); version != at->second.rend(); ++version) {
+std::optional<Kv> Model::Newest(const std::vector<Kv>& versions, Revision revision) {
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
     if (version->mod > revision) continue;
     if (version->version == 0) return std::nullopt;
     return *version;
@@ -233,11 +231,16 @@ std::optional<Kv> Model::Find(const std::string& key, Revision revision) const {
   return std::nullopt;
 }
 
+std::optional<Kv> Model::Find(const std::string& key, Revision revision) const {
+  const auto at = versions_.find(key);
+  return at == versions_.end() ? std::nullopt : Newest(at->second, revision);
+}
+
 std::vector<Kv> Model::List(const KeyRange& range, Revision revision) const {
   std::vector<Kv> kvs;
-  for (const auto& [key, versions] : versions_) {
-    if (!range.Contains(key)) continue;
-    if (auto kv = Find(key, revision)) kvs.push_back(*kv);
+  for (auto at = versions_.lower_bound(range.begin); at != versions_.end(); ++at) {
+    if (!range.Contains(at->first)) break;
+    if (auto kv = Newest(at->second, revision)) kvs.push_back(std::move(*kv));
   }
   return kvs;
 }

@@ -35,6 +35,7 @@ class Model {
   Error Run(const AlarmOp& op, CommandResult& out);
   bool Refused(const Command& command, Error& error) const;
 
+  static std::optional<Kv> Newest(const std::vector<Kv>& versions, Revision revision);
   std::optional<Kv> Find(const std::string& key, Revision revision) const;
   std::vector<Kv> List(const KeyRange& range, Revision revision) const;
   Error Read(const RangeOp& op, Revision current, RangeResult& out) const;

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+#include "common/io/disk.h"
+
+namespace coppice::learner {
+
+// Who a learner is, for as long as its data directory lives.
+struct Identity {
+  NodeId id;
+  std::uint64_t cluster_id = 0;  // 0 = it has never heard of one
+};
+
+// Reads DIRECTORY/identity; draws a new id and writes the file if there is none. A file that does
+// not read as one is DataLoss, and is left as it is.
+StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory);
+// Replaces it, durably.
+Status SaveIdentity(io::Disk& disk, const std::string& directory, const Identity& identity);
+
+}  // namespace coppice::learner

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/io/posix_disk.h"
+#include "common/node/store_tier.h"
+#include "common/replica/registry_keeper.h"
+#include "learner/identity_file.h"
+#include "learner/log_tail.h"
+
+namespace coppice::learner {
+
+struct LearnerOptions {
+  node::CommonFlags flags;
+  std::string data_dir;
+  std::vector<api::Url> listen_peer_urls;
+  std::vector<api::Url> advertise_peer_urls;
+  std::vector<api::Url> upstream;
+  Micros ready_max_staleness = 5 * kSecond;
+  api::Limits limits;
+};
+
+// A read learner: tails the committed log of a voter or another learner into a store of its own,
+// serves reads and watches from it, and relays the log to learners below.
+// Thread: built on main's, then the core loop's.
+class Learner {
+ public:
+  // Opens the data directory, asks the upstreams for the cluster's id if it is new, binds the
+  // addresses. Errors say what is wrong and what to do.
+  static StatusOr<std::unique_ptr<Learner>> Open(const LearnerOptions& options);
+  ~Learner();
+
+  Status Run();  // until a signal
+
+ private:
+  Learner(const LearnerOptions& options, node::Runtime::Placement placement);
+  Status Init();
+  StatusOr<std::unique_ptr<mvcc::Store>> OpenStore();
+  void Wire(std::unique_ptr<mvcc::Store> store);
+  void WireTail();
+  void WireCore();
+  replica::Registration Own() const;
+  void TellCandidates();
+  void Tick();
+
+  const LearnerOptions options_;
+  node::Runtime runtime_;
+  io::PosixDisk disk_;
+  std::unique_ptr<io::File> lock_;
+  Identity identity_;
+  std::uint64_t boot_nonce_ = 0;
+  std::int64_t boot_time_ = 0;
+  std::unique_ptr<node::StoreTier> tier_;
+  std::unique_ptr<LogTail> tail_;
+  std::unique_ptr<replica::RegistryRenewer> renewer_;
+  bool said_ready_ = false;
+  bool snapshot_needed_ = false;
+};
+
+}  // namespace coppice::learner

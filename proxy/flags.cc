@@ -1,0 +1,28 @@
+#include "proxy/flags.h"
+
+#include <CLI/CLI.hpp>
+
+namespace coppice::proxy {
+
+std::optional<int> ParseFlags(int argc, const char* const* argv, ProxyOptions& options) {
+  CLI::App app(
+      "Stateless proxy of a Coppice cluster: clients' requests to the leader or to learners, by "
+      "the "
+      "consistency that each asks for",
+      "coppice-proxy");
+  node::AddCommonFlags(app, options.flags);
+  node::AddUrls(app, "--upstream", options.upstreams,
+                "Peer addresses of voters or learners; the others are found through these")
+      ->required();
+  if (const auto code = node::ParseCommandLine(app, argc, argv)) return code;
+  for (const api::Url& url : options.upstreams) {
+    if (url.Wildcard() || url.port == 0) {
+      return node::FlagError(MakeStatus(
+          StatusCode::kInvalidArgument,
+          "--upstream: \"" + url.ToString() + "\": not an address that can be connected to"));
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace coppice::proxy

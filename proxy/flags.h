@@ -1,0 +1,19 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "common/api/urls.h"
+#include "common/node/flags.h"
+
+namespace coppice::proxy {
+
+struct ProxyOptions {
+  node::CommonFlags flags;
+  std::vector<api::Url> upstreams;  // peer addresses of voters or learners
+};
+
+// coppice-proxy's command line. Empty: go on; otherwise the program's exit code.
+std::optional<int> ParseFlags(int argc, const char* const* argv, ProxyOptions& options);
+
+}  // namespace coppice::proxy

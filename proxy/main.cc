@@ -1,0 +1,19 @@
+#include "common/base/log.h"
+#include "common/node/logging.h"
+#include "proxy/flags.h"
+#include "proxy/proxy.h"
+
+int main(int argc, char** argv) {
+  using namespace coppice;
+  proxy::ProxyOptions options;
+  if (const auto code = proxy::ParseFlags(argc, argv, options)) return *code;
+  node::SetUpLogging(options.flags.log_level, options.flags.log_format);
+  proxy::Proxy proxy(options);
+  if (const Status status = proxy.Listen(); !status.ok()) {
+    COPPICE_LOG(kError, "cannot start: {}", MessageOf(status));
+    return 1;
+  }
+  proxy.Run();
+  COPPICE_LOG(kInfo, "stopped");
+  return 0;
+}

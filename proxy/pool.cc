@@ -1,0 +1,270 @@
+#include "proxy/pool.h"
+
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/replica/replica_wire.h"
+
+namespace coppice::proxy {
+namespace {
+
+constexpr Micros kTick = 100 * kMillisecond;
+// A new learner is used within a second, and one that restarts too: hence short pauses.
+constexpr Micros kDialPauseMin = 20 * kMillisecond;
+constexpr Micros kDialPauseMax = 500 * kMillisecond;
+
+}  // namespace
+
+Pool::Pool(io::Loop& loop, io::Transport& transport, std::vector<api::Url> upstreams, Rng rng,
+           Owner& owner)
+    : loop_(loop),
+      transport_(transport),
+      rng_(rng),
+      owner_(owner),
+      router_(RouterOptions{}, Rng(rng.Next(), 1)) {
+  for (const api::Url& url : upstreams) upstreams_.emplace(Address{url.host, url.port}, NodeId());
+}
+
+Pool::~Pool() {
+  if (timer_ != 0) loop_.Cancel(timer_);
+}
+
+void Pool::Start() {
+  router_.BeginTurn(loop_.Refresh());
+  Reconcile();
+  timer_ = loop_.RunAt(loop_.now() + kTick, [this] { Tick(); });
+}
+
+Pool::Entry* Pool::Find(const node::Backend& backend) {
+  Entry* entry = by_id_[static_cast<BackendId>(backend.tag)];
+  return entry != nullptr && entry->backend.get() == &backend ? entry : nullptr;
+}
+
+std::size_t Pool::BeginTurn(Time now) {
+  router_.BeginTurn(now);
+  std::size_t total = 0;
+  for (const auto& [address, entry] : entries_) {
+    const std::size_t outstanding = entry.backend->outstanding();
+    router_.SetOutstanding(entry.id, outstanding);
+    total += outstanding;
+  }
+  return total;
+}
+
+void Pool::Send(BackendId id, const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  by_id_[id]->backend->Send(request, std::move(replier), node::Backend::Keep::kNo);
+  router_.Sent(id);
+}
+
+void Pool::Expire(Time now) {
+  for (auto& [address, entry] : entries_) entry.backend->Expire(now);
+}
+
+io::Connection* Pool::ConnectionOf(BackendId id) const {
+  return id < by_id_.size() && by_id_[id] != nullptr ? by_id_[id]->backend->connection() : nullptr;
+}
+
+std::optional<BackendId> Pool::FindBackend(std::uint64_t connection) const {
+  for (const auto& [address, entry] : entries_) {
+    if (connection != 0 && entry.connection == connection) return entry.id;
+  }
+  return std::nullopt;
+}
+
+io::Connection* Pool::FindConnection(std::uint64_t connection) const {
+  const auto id = FindBackend(connection);
+  return id ? ConnectionOf(*id) : nullptr;
+}
+
+bool Pool::HasLeader() const {
+  for (const auto& [address, entry] : entries_) {
+    const replica::NodeState* state = router_.StateOf(entry.id);
+    if (state == nullptr || state->leader == NodeId() || router_.Silent(entry.id)) continue;
+    if (router_.Fresh(entry.id) || state->role == replica::NodeRole::kVoter) return true;
+  }
+  return false;
+}
+
+std::size_t Pool::up() const {
+  std::size_t count = 0;
+  for (const auto& [address, entry] : entries_) count += entry.backend->up() ? 1 : 0;
+  return count;
+}
+
+bool Pool::IsUp(NodeId node) const {
+  if (node == NodeId()) return false;
+  for (const auto& [address, entry] : entries_) {
+    if (entry.node == node && entry.backend->up()) return true;
+  }
+  return false;
+}
+
+std::map<Pool::Address, NodeId> Pool::Wanted() const {
+  std::map<Address, NodeId> wanted = upstreams_;
+  for (const auto& [id, node] : registry_.nodes()) {
+    if (node.registration.role == replica::NodeRole::kProxy) continue;
+    for (const std::string& text : node.registration.peer_urls) {
+      const auto url = api::ParseUrl("registry", text);
+      if (url.ok()) wanted[{url->host, url->port}] = id;
+    }
+  }
+  return wanted;
+}
+
+void Pool::Reconcile() {
+  const std::map<Address, NodeId> wanted = Wanted();
+  for (const auto& [address, node] : wanted) {
+    if (!entries_.contains(address) && !IsUp(node)) Open(address);
+  }
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto& [address, entry] = *it++;
+    if (!wanted.contains(address) && !entry.backend->up()) Retire(address);
+  }
+}
+
+void Pool::Open(const Address& address) {
+  Entry& entry = entries_[address];
+  entry.id = router_.Add();
+  if (entry.id >= by_id_.size()) by_id_.resize(entry.id + 1);
+  by_id_[entry.id] = &entry;
+  node::Link::Options options;
+  options.host = address.first;
+  options.port = address.second;
+  options.pause_min = kDialPauseMin;
+  options.pause_max = kDialPauseMax;
+  entry.backend = std::make_unique<node::Backend>(loop_, transport_, std::move(options), *this,
+                                                  Rng(rng_.Next()));
+  entry.backend->tag = entry.id;
+  entry.backend->Start();
+}
+
+void Pool::Retire(const Address& address) {
+  const auto it = entries_.find(address);
+  Entry& entry = it->second;
+  router_.Remove(entry.id);
+  by_id_[entry.id] = nullptr;
+  retired_.push_back(std::move(entry.backend));
+  entries_.erase(it);
+}
+
+void Pool::OnUp(node::Backend& backend) {
+  Entry* const found = Find(backend);
+  if (found == nullptr) return;
+  Entry& entry = *found;
+  const io::Hello& peer = backend.connection()->peer();
+  const Address address{backend.host(), backend.port()};
+  if (const auto it = upstreams_.find(address); it != upstreams_.end()) {
+    it->second = NodeId(peer.node_id);
+  }
+  if (IsUp(NodeId(peer.node_id)) && entry.node != NodeId(peer.node_id)) {
+    return Retire(address);  // the same process by another address
+  }
+  if (up() == 1) cluster_id_ = peer.cluster_id;  // a restored cluster has another id
+  if (peer.cluster_id != cluster_id_) {
+    COPPICE_LOG(kError, "{}:{} belongs to cluster {:x}, the others to {:x}: not used",
+                address.first, address.second, peer.cluster_id, cluster_id_);
+    return backend.connection()->Close(
+        MakeStatus(StatusCode::kFailedPrecondition, "belongs to another cluster"));
+  }
+  entry.node = NodeId(peer.node_id);
+  entry.connection = backend.connection()->id();
+  router_.Up(entry.id);
+  COPPICE_LOG(kInfo, "connected to {} {:x} at {}:{}", io::RoleName(peer.role), peer.node_id,
+              address.first, address.second);
+}
+
+void Pool::OnDown(node::Backend& backend, const Status& reason,
+                  std::vector<node::Unanswered> left) {
+  Entry* const found = Find(backend);
+  if (found == nullptr) return;
+  Entry& entry = *found;
+  const std::uint64_t connection = std::exchange(entry.connection, 0);
+  entry.fresh = false;
+  reconcile_ = true;
+  if (connection == 0) return;  // a dial that failed
+  router_.Down(entry.id);
+  COPPICE_LOG(kInfo, "lost the connection to {:x} at {}:{}: {}", entry.node.value(), backend.host(),
+              backend.port(), MessageOf(reason));
+  owner_.OnConnectionLost(connection);
+  owner_.OnLost(std::move(left));
+  owner_.OnChange();
+}
+
+void Pool::OnNotProposed(node::Backend& backend, node::Unanswered request) {
+  if (Find(backend) != nullptr) owner_.OnNotProposed(std::move(request));
+}
+
+void Pool::OnAnswered(node::Backend& backend, Micros latency) {
+  if (Entry* entry = Find(backend)) router_.Answered(entry->id, latency, loop_.wake_time());
+}
+
+void Pool::OnFrame(node::Backend& backend, const io::Frame& frame) {
+  Entry* const found = Find(backend);
+  if (found == nullptr) return;
+  Entry& entry = *found;
+  switch (frame.type) {
+    case io::FrameType::kNodeState: {
+      replica::NodeState state;
+      if (!replica::DecodeNodeState(frame.payload, state)) return;
+      router_.Heard(entry.id, state, loop_.wake_time());
+      term_ = std::max(term_, state.term);
+      UpdateFreshness();
+      return owner_.OnChange();
+    }
+    case io::FrameType::kRegistry:
+      return TakeRegistry(frame.payload);
+    case io::FrameType::kGoAway:
+      router_.GoingAway(entry.id);
+      return UpdateFreshness();
+    default:
+      return owner_.OnWatchFrame(entry.connection, frame);
+  }
+}
+
+// Each connection tells what its own node has applied: the newest counts.
+void Pool::TakeRegistry(std::string_view payload) {
+  replica::Registry registry;
+  if (!registry.LoadContents(payload) || registry.version() <= registry_.version()) return;
+  registry_ = std::move(registry);
+  reconcile_ = true;
+  Reconcile();
+  owner_.OnRegistry();
+}
+
+void Pool::UpdateFreshness() {
+  for (auto& [address, entry] : entries_) {
+    if (entry.connection == 0) continue;
+    const bool fresh =
+        router_.Usable(entry.id) && !router_.Silent(entry.id) && router_.Fresh(entry.id);
+    if (fresh == entry.fresh) continue;
+    entry.fresh = fresh;
+    fresh ? owner_.OnConnectionFresh(entry.connection) : owner_.OnConnectionStale(entry.connection);
+  }
+}
+
+// One that does not speak although its connection stands (stopped, or cut off without a reset)
+// keeps no read that another could answer.
+void Pool::GiveUpHung() {
+  bool another = false;
+  for (const auto& [address, entry] : entries_) {
+    another = another || (router_.Usable(entry.id) && !router_.Silent(entry.id));
+  }
+  if (!another) return;
+  for (const auto& [address, entry] : entries_) {
+    if (!router_.Silent(entry.id) || entry.backend->outstanding() == 0) continue;
+    auto left = entry.backend->Withdraw(
+        [this](const api::Replier& replier) { return owner_.MayRepeat(replier); });
+    if (!left.empty()) owner_.OnLost(std::move(left));
+  }
+}
+
+void Pool::Tick() {
+  timer_ = loop_.RunAt(loop_.now() + kTick, [this] { Tick(); });
+  retired_.clear();
+  router_.BeginTurn(loop_.now());
+  if (std::exchange(reconcile_, false)) Reconcile();
+  UpdateFreshness();
+  GiveUpHung();
+}
+
+}  // namespace coppice::proxy

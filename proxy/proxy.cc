@@ -1,0 +1,186 @@
+#include "proxy/proxy.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/api/http.h"
+#include "common/base/log.h"
+#include "common/node/identity.h"
+
+namespace coppice::proxy {
+namespace {
+
+constexpr Micros kDrainGrace = 5 * kSecond;
+
+ProxyNode::Options NodeOptions(const ProxyLoop::Settings& settings) {
+  ProxyNode::Options options;
+  options.upstreams = settings.upstreams;
+  options.seed = node::RandomId();
+  options.metrics = settings.metrics;
+  return options;
+}
+
+api::EdgeOptions EdgeOptions(const ProxyLoop::Settings& settings, api::EdgeObserver& observer) {
+  api::EdgeOptions options;
+  options.listener_defaults = settings.listener_defaults;
+  options.observer = &observer;
+  return options;
+}
+
+std::string DefaultName(const api::Url& listening) {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  return fmt::format("{}:{}", host, listening.port);
+}
+
+}  // namespace
+
+ProxyLoop::ProxyLoop(io::Loop& loop, Settings settings)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      transport_(loop, settings_.transport, [](const io::Hello&) { return nullptr; }),
+      node_(loop, transport_, NodeOptions(settings_)),
+      watches_(loop, node_, {settings_.transport.hello.node_id, settings_.listener_defaults}),
+      metrics_(*settings_.metrics),
+      edge_(node_, loop, EdgeOptions(settings_, metrics_)),
+      health_([this] { return ready(); }) {
+  server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
+                                          edge_.Methods(&watches_, health_), Http());
+  node_.SetOnChange([this] { OnChange(); });
+  AddGauges(*settings_.metrics);
+}
+
+void ProxyLoop::AddGauges(metrics::Registry& registry) {
+  const auto gauge = [&registry](std::string_view name, std::string_view help,
+                                 const std::atomic<std::uint64_t>& value) {
+    registry.AddGauge(name, help, {}, [&value] {
+      return static_cast<double>(value.load(std::memory_order_relaxed));
+    });
+  };
+  gauge("coppice_proxy_backends", "Connections to voters and learners that are ready", backends_);
+  gauge("coppice_proxy_waiting", "Requests that wait for an answer", waiting_);
+  gauge("coppice_proxy_watchers", "Watchers of clients", watchers_);
+  gauge("coppice_proxy_subscriptions", "Distinct ranges that they watch", subscriptions_);
+}
+
+rpc::HttpHandler ProxyLoop::Http() {
+  api::HttpSources sources;
+  sources.unhealthy = [this] { return pool().HasLeader() ? std::string() : "no leader"; };
+  sources.not_live = [] { return std::string(); };
+  sources.not_ready = [this]() -> std::string {
+    if (draining_) return "stopping";
+    return ready() ? "" : "no voter or learner is reached and ready";
+  };
+  sources.metrics = settings_.metrics;
+  return api::MakeHttpHandler(std::move(sources));
+}
+
+void ProxyLoop::OnChange() {
+  backends_.store(pool().router().usable(), std::memory_order_relaxed);
+  waiting_.store(node_.waiting(), std::memory_order_relaxed);
+  watchers_.store(watches_.watchers(), std::memory_order_relaxed);
+  subscriptions_.store(watches_.subscriptions(), std::memory_order_relaxed);
+  watches_.OnChange();
+  health_.Update();
+  settings_.on_change(*this);
+}
+
+void ProxyLoop::Drain(Micros grace, std::function<void()> done) {
+  draining_ = true;
+  health_.Update();
+  server_->Drain(grace, std::move(done));
+}
+
+Proxy::Proxy(const ProxyOptions& options)
+    : options_(options),
+      id_(node::RandomId()),
+      boot_(io::SystemClock().UnixMicros()),
+      runtime_({node::Runtime::ThreadsFor(options.flags.threads), /*has_core=*/false}) {
+  ProxyLoop::Settings settings;
+  settings.transport.peer_secret = options_.flags.peer_secret;
+  settings.transport.hello.node_id = id_;
+  settings.transport.hello.boot_nonce = node::RandomId();
+  settings.transport.hello.role = io::ProcessRole::kProxy;
+  settings.upstreams = options_.upstreams;
+  settings.metrics = &metrics_;
+  settings.on_change = [this](ProxyLoop& loop) { OnChange(loop); };
+  for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
+    settings.listener_defaults.push_back(listen.default_consistency);
+  }
+  for (int i = 0; i < runtime_.io_count(); ++i) {
+    loops_.push_back(std::make_unique<ProxyLoop>(runtime_.io(i), settings));
+  }
+}
+
+Proxy::~Proxy() = default;
+
+Status Proxy::Listen() {
+  std::vector<std::pair<io::Loop*, rpc::Server*>> servers;
+  for (auto& loop : loops_) servers.emplace_back(&loop->loop(), &loop->server());
+  acceptor_ = std::make_unique<rpc::Acceptor>(runtime_.core(), std::move(servers));
+  int listener = 0;
+  for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
+    api::Url bound = listen.url;
+    COPPICE_ASSIGN_OR_RETURN(bound.port, acceptor_->Listen(bound.host, bound.port, listener++));
+    COPPICE_LOG(kInfo, "listening for clients on {}", bound.ToString());
+    listening_.push_back(bound);
+  }
+  metrics_server_ =
+      std::make_unique<rpc::Server>(runtime_.core(), rpc::ServerOptions{},
+                                    std::vector<rpc::MethodSpec>{}, loops_.front()->Http());
+  metrics_acceptor_ = std::make_unique<rpc::Acceptor>(
+      runtime_.core(),
+      std::vector<std::pair<io::Loop*, rpc::Server*>>{{&runtime_.core(), metrics_server_.get()}});
+  for (const api::Url& url : options_.flags.listen_metrics_urls) {
+    api::Url bound = url;
+    COPPICE_ASSIGN_OR_RETURN(bound.port, metrics_acceptor_->Listen(bound.host, bound.port, 0));
+    listening_metrics_.push_back(bound);
+  }
+  registrar_ = std::make_unique<Registrar>(loops_.front()->loop(), loops_.front()->pool(),
+                                           RegistrarOptions());
+  return OkStatus();
+}
+
+Registrar::Options Proxy::RegistrarOptions() const {
+  Registrar::Options options;
+  options.self.id = NodeId(id_);
+  options.self.name =
+      options_.flags.name.empty() ? DefaultName(listening_.front()) : options_.flags.name;
+  options.self.role = replica::NodeRole::kProxy;
+  options.self.boot = boot_;
+  options.advertised = options_.flags.advertise_client_urls;
+  options.listening = listening_;
+  options.metrics = listening_metrics_;
+  return options;
+}
+
+void Proxy::Run() {
+  for (auto& loop : loops_) {
+    loop->loop().Post([&proxy_loop = *loop] { proxy_loop.Start(); });
+  }
+  runtime_.Run([this] { Shutdown(); });
+}
+
+void Proxy::OnChange(ProxyLoop& loop) {
+  if (&loop == loops_.front().get()) registrar_->OnChange();
+  if (loop.BecameReady() && ++ready_loops_ == runtime_.io_count()) {
+    COPPICE_LOG(kInfo, "ready to serve client requests");
+  }
+}
+
+void Proxy::Shutdown() {
+  acceptor_->Close();
+  metrics_acceptor_->Close();
+  auto left = std::make_shared<std::atomic<int>>(runtime_.io_count());
+  for (auto& loop : loops_) {
+    loop->loop().Post([this, left, &proxy_loop = *loop] {
+      proxy_loop.Drain(kDrainGrace, [this, left] {
+        if (--*left == 0) runtime_.Stop();
+      });
+    });
+  }
+}
+
+}  // namespace coppice::proxy

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/api/edge.h"
+#include "common/api/edge_metrics.h"
+#include "common/api/health.h"
+#include "common/base/metrics.h"
+#include "common/io/asio_transport.h"
+#include "common/node/runtime.h"
+#include "common/rpc/server.h"
+#include "proxy/flags.h"
+#include "proxy/proxy_node.h"
+#include "proxy/registrar.h"
+#include "proxy/watches.h"
+
+namespace coppice::proxy {
+
+// One loop of a proxy: its clients' connections, its own connection to each backend, and all
+// between. A request stays on its loop. Thread: its loop's (constructed before it runs).
+class ProxyLoop {
+ public:
+  struct Settings {
+    io::TransportOptions transport;
+    std::vector<api::Url> upstreams;
+    std::vector<Consistency> listener_defaults;
+    metrics::Registry* metrics = nullptr;
+    std::function<void(ProxyLoop&)> on_change;
+  };
+  ProxyLoop(io::Loop& loop, Settings settings);
+
+  void Start() { node_.Start(); }
+  io::Loop& loop() { return loop_; }
+  rpc::Server& server() { return *server_; }
+  Pool& pool() { return node_.pool(); }
+  rpc::HttpHandler Http();
+  bool ready() const { return !draining_ && node_.ready(); }
+  // True once, the first time it is ready.
+  bool BecameReady() { return ready() && !std::exchange(said_ready_, true); }
+  void Drain(Micros grace, std::function<void()> done);
+
+ private:
+  void OnChange();
+  void AddGauges(metrics::Registry& registry);
+
+  io::Loop& loop_;
+  const Settings settings_;
+  io::AsioTransport transport_;
+  ProxyNode node_;
+  Watches watches_;
+  api::EdgeMetrics metrics_;
+  api::Edge edge_;
+  api::Health health_;
+  std::unique_ptr<rpc::Server> server_;
+  bool draining_ = false;
+  bool said_ready_ = false;
+  // For metrics, which any thread reads.
+  std::atomic<std::uint64_t> backends_{0};
+  std::atomic<std::uint64_t> waiting_{0};
+  std::atomic<std::uint64_t> watchers_{0};
+  std::atomic<std::uint64_t> subscriptions_{0};
+};
+
+// The coppice-proxy process. Thread: built on main's, then the first loop's.
+class Proxy {
+ public:
+  explicit Proxy(const ProxyOptions& options);
+  ~Proxy();
+
+  // Binds the addresses; the error names the one that could not be.
+  Status Listen();
+  // Until a signal; then clients are drained.
+  void Run();
+
+ private:
+  void Shutdown();
+  void OnChange(ProxyLoop& loop);
+  Registrar::Options RegistrarOptions() const;
+
+  const ProxyOptions options_;
+  const std::uint64_t id_;
+  const std::int64_t boot_;
+  node::Runtime runtime_;
+  metrics::Registry metrics_;
+  std::vector<std::unique_ptr<ProxyLoop>> loops_;
+  std::vector<api::Url> listening_;  // with the ports bound
+  std::vector<api::Url> listening_metrics_;
+  std::unique_ptr<Registrar> registrar_;
+  std::unique_ptr<rpc::Acceptor> acceptor_;
+  std::unique_ptr<rpc::Server> metrics_server_;
+  std::unique_ptr<rpc::Acceptor> metrics_acceptor_;
+  std::atomic<int> ready_loops_{0};
+};
+
+}  // namespace coppice::proxy
