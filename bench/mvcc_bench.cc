@@ -1,4 +1,4 @@
-// The store's unit costs (engine.md section 8): index, views, backend, apply, reads of the past,
+// The store's unit costs: index, views, backend, apply, reads of the past,
 // catching up, restart.
 
 #include <benchmark/benchmark.h>

@@ -1,4 +1,4 @@
-// The watch path (engine.md section 8): matching, delivery to watchers, memory of idle ones.
+// The watch path: matching, delivery to watchers, memory of idle ones.
 
 #include <benchmark/benchmark.h>
 #include <malloc.h>

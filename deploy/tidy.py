@@ -69,7 +69,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.$}/~-])/(" + "|".join(
 
 
 def part_of(path):
-    """The part of design.md section 7 that a source file or header belongs to; None: no part."""
+    """The part of docs/architecture.md that a source file or header belongs to; None: no part."""
     pieces = path.split("/")
     if pieces[0] != "common":
         return pieces[0] if pieces[0] in ARROWS or pieces[0] in ANY else None

@@ -20,8 +20,8 @@ struct GroupId {
   bool operator==(const GroupId&) const = default;
 };
 
-// The requests of a loop that wait for an upstream answer, identical reads in one group
-// (engine.md section 4). Identical: method, request bytes, consistency, token and auth revision.
+// The requests of a loop that wait for an upstream answer, identical reads in one group.
+// Identical: method, request bytes, consistency, token and auth revision.
 //
 // A read may join only a group that has not been written: then the upstream read begins after all
 // in it arrived, and a linearizable one stays linearizable. Within a turn identical ones always

@@ -34,7 +34,7 @@ struct RouterOptions {
   Micros cut_off_after = 3 * kSecond;   // no confirmed round for 3 election timeouts
 };
 
-// Chooses the voter or learner that gets a request (design.md section 2, engine.md section 4).
+// Chooses the voter or learner that gets a request (docs/architecture.md, "Proxies").
 // Knows each by what its own connection reports and by what this loop measured: no shared view
 // decides.
 //

@@ -55,7 +55,7 @@ struct Upstream {
 
 // Everything that a proxy's watchers of one range (with or without prev_kv) share: the events of
 // one upstream, the recent ones of them in a ring, and a catch-up for those that need older ones.
-// What it gives each watcher: (its start, join] from ring or catch-up, then join + 1 on (W12).
+// What it gives each watcher: (its start, join] from ring or catch-up, then join + 1 on.
 //
 // Pure; talks to no backend itself (watch_mux.h does). Thread: its loop.
 //

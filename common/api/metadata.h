@@ -11,7 +11,7 @@ struct Metadata;
 
 namespace coppice::api {
 
-// What a request may be served from, by design.md section 4: its own coppice-* metadata first, then
+// What a request may be served from, by docs/consistency.md: its own coppice-* metadata first, then
 // etcd's `serializable` flag, then the listener's default. Metadata that bounds without naming a
 // consistency tightens what the flag or the listener chose.
 //

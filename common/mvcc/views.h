@@ -20,8 +20,8 @@ struct PublishedView : ReadView {
   Garbage garbage;                   // reachable from this view and older ones only
 };
 
-// The newest view, and the reclamation of what older ones reach, by quiescent states (engine.md
-// section 2): a loop announces the newest sequence when it holds no view, or that it is offline;
+// The newest view, and the reclamation of what older ones reach, by quiescent states: a loop
+// announces the newest sequence when it holds no view, or that it is offline;
 // the writer frees what only views before the lowest announced sequence can reach. Threads that are
 // no loop take one of the guest places for the time of a call.
 // Both sides use sequentially consistent operations: a reader announces, then loads the view; the

@@ -89,7 +89,7 @@ class Watcher {
 
 // Where events come from. All calls on one loop.
 //
-// What it gives each watcher (docs/correctness.md W1-W12): every event with revision >= start in
+// What it gives each watcher (docs/consistency.md, Watches): every event with revision >= start in
 // its range that its filters let pass, once, in revision order, a revision whole, whatever happens
 // to sinks and upstreams; or OnCanceled.
 class WatchSource {

@@ -29,7 +29,7 @@ struct ReadGateConfig {
 // that wait leave together as one ReadIndex round, so the leader's cost does not grow with readers.
 //
 // What it keeps:
-// - a round takes all that waits; what comes later is never attached to it (correctness.md, L);
+// - a round takes all that waits; what comes later is never attached to it (docs/architecture.md);
 // - ids are never reused, a retry has a new one (etcd 20418), a late answer to a retired id counts
 //   for nothing but the round trip time;
 // - a local batch is released only once applied >= the round's index, after fresh_as_of is out;

@@ -36,8 +36,8 @@ struct ReadNode {
   ReadNode* prev = nullptr;
 };
 
-// An io loop's reads that cannot be served at once (engine.md section 1, "Read gate"; design.md
-// section 4): `waiting` for a round, and asked[slot], one list per round out. Costs no allocation.
+// An io loop's reads that cannot be served at once (docs/architecture.md, "How a read
+// travels"): `waiting` for a round, and asked[slot], one list per round out. Costs no allocation.
 //
 // Invariant: every read of asked[slot] was admitted before that slot was closed, and the gate sends
 // the slot's round only after that: so a round never serves a read that came after it.

@@ -36,7 +36,7 @@ std::string EncodeRegistryChange(const RegistryChange& change);
 bool DecodeRegistryChange(std::string_view bytes, RegistryChange& out);
 
 // Who belongs to the cluster besides the voters: learners and proxies, the same on every node
-// (design.md section 2, "Registry"). Kept under "registry/" in the store's meta, outside revisions
+// (docs/architecture.md, "Registry"). Kept under "registry/" in the store's meta, outside revisions
 // and HashKV; renewals are not in it (registry_keeper.h).
 //
 // Rules, the same on each node because they see the entries alone:

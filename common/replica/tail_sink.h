@@ -26,7 +26,7 @@ struct TailSinkConfig {
 };
 
 // The learner's end of the log tail: chooses an upstream, subscribes at its own (index, term), and
-// gives out each committed entry once, in order (design.md section 3, "Log tail").
+// gives out each committed entry once, in order (docs/formats.md, "Log tail").
 //
 // Choice: configured upstreams before those of the registry, any before the leader, at random among
 // equals; one that failed waits out its back-off. Refused: one whose path contains this node, one

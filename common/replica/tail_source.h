@@ -25,8 +25,8 @@ struct TailSourceConfig {
   Micros state_interval = 100 * kMillisecond;  // heartbeat: TailState to every connection
 };
 
-// The upstream end of the log tail: what a voter or a relay does for its subscribers (design.md
-// section 3, "Log tail").
+// The upstream end of the log tail: what a voter or a relay does for its subscribers
+// (docs/formats.md, "Log tail").
 //
 // A subscriber names the (index, term) it has. Another term at that index: refused. Ahead of us: it
 // waits. Below the window: a voter reads its WAL, a relay answers Behind. Entries are committed

@@ -35,7 +35,7 @@ struct WatchConnectionOptions {
 
 // The backend's end of a proxy's watches: one internal connection, its streams being subscriptions
 // to the hub of its loop. Counts each stream's credit, and says by watermarks how far all of them
-// are complete, so that the proxy can resume elsewhere without gap or repeat (W12).
+// are complete, so that the proxy can resume elsewhere without gap or repeat.
 //
 // Pure. Thread: the hub's loop. The hub must outlive it; destroying it ends its streams.
 class WatchConnection {

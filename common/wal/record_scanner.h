@@ -13,7 +13,7 @@ namespace coppice::wal {
 enum class ScanResult {
   kRecord,
   kEnd,      // only zeros follow
-  kTorn,     // a write that a crash cut short: design.md section 6 says when it is one
+  kTorn,     // a write that a crash cut short: docs/formats.md says when it is one
   kDamaged,  // anything else
 };
 

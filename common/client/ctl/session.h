@@ -23,7 +23,7 @@ struct Options {
   std::string write_out = "simple";
   bool hex = false;
   bool show_served = false;
-  // As design.md section 4 and docs/consistency.md say; empty: not sent. The server checks them.
+  // As docs/consistency.md says; empty: not sent. The server checks them.
   std::string consistency;
   std::string max_staleness;
   std::string min_revision;
