@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import platform
+import random
 import shutil
 import socket
 import statistics
@@ -23,16 +24,23 @@ QUOTA_MIN_US = 1000  # the kernel's
 
 
 def base_port():
-    """A base port whose whole span seems free."""
-    for base in range(34000, 60000, PORT_SPAN):
-        with socket.socket() as one, socket.socket() as other:
-            try:
-                one.bind(("127.0.0.1", base))
-                other.bind(("127.0.0.1", base + 400))
-                return base
-            except OSError:
-                continue
+    """A base port whose span seems free, below those that the kernel gives to outgoing connections."""
+    bases = list(range(10000, 32000, PORT_SPAN))
+    random.shuffle(bases)
+    for base in bases:
+        if all(is_free(base + offset) for offset in (*range(0, 15), 100, 101, 102, 400, 401, 402)):
+            return base
     raise RuntimeError("no free ports")
+
+
+def is_free(port):
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Coppice:
@@ -58,6 +66,8 @@ class Coppice:
         for name in self.cluster.config["names"]:
             if self.cluster.pid(name) is not None:
                 self.cluster.kill(name)
+            else:
+                print(f"{name} had ended:\n{self.cluster.last_lines(name)}", file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def add_learner(self):

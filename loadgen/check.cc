@@ -3,8 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "loadgen/check_keys.h"
+#include "loadgen/check_revisions.h"
+#include "loadgen/check_watches.h"
 
 namespace coppice::loadgen {
+namespace {
+
+constexpr std::uint64_t kStepsMax = 20'000'000;  // of one key's search: some seconds
+
+}  // namespace
 
 void CheckReport::Add(std::string_view rule, std::string what) {
   if (violations.size() >= kViolationsMax) {
@@ -21,12 +31,31 @@ bool CheckReport::Has(std::string_view rule) const {
 
 CheckReport CheckHistory(const History& history) {
   CheckReport report;
-  (void)history;
+  const WriteModel model(history, report);
+  CheckRevisions(history, model, report);
+  CheckWatches(history, model, report);
+  CheckKeys(history, kStepsMax, report);
   return report;
 }
 
 std::string FormatReport(const CheckReport& report) {
-  return fmt::format("{} puts", report.puts);
+  std::string out;
+  for (const Violation& violation : report.violations) {
+    out += fmt::format("VIOLATION {}: {}\n", violation.rule, violation.what);
+  }
+  if (report.violations_left_out > 0) {
+    out += fmt::format("and {} more\n", report.violations_left_out);
+  }
+  out += fmt::format("{} puts ({} of unknown outcome, {} of those seen) on {} keys\n", report.puts,
+                     report.unknown_puts, report.resolved_puts, report.keys);
+  static constexpr const char* kModes[] = {"linearizable", "bounded", "serializable"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    out += fmt::format("{} {} reads checked, {} failed\n", report.reads[i], kModes[i],
+                       report.failed_reads[i]);
+  }
+  out += fmt::format("{} events of {} watchers\n{} violations", report.events, report.watchers,
+                     report.violations.size() + report.violations_left_out);
+  return out;
 }
 
 }  // namespace coppice::loadgen

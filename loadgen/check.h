@@ -14,6 +14,7 @@ struct Violation {
   std::string what;  // the records that show it
 };
 
+// What the checkers looked at, and what they found.
 struct CheckReport {
   std::uint64_t puts = 0;
   std::uint64_t unknown_puts = 0;      // no acknowledgement
@@ -23,7 +24,7 @@ struct CheckReport {
   std::uint64_t events = 0;
   std::uint64_t watchers = 0;
   std::uint64_t keys = 0;
-  std::vector<Violation> violations;  // the first of each rule, up to kViolationsMax
+  std::vector<Violation> violations;  // up to kViolationsMax
   std::uint64_t violations_left_out = 0;
 
   static constexpr std::size_t kViolationsMax = 50;
@@ -31,7 +32,7 @@ struct CheckReport {
   bool Has(std::string_view rule) const;
 };
 
-// Every checker over one history. Sorts a copy of nothing: O(n log n).
+// Every checker over one history. O(n log n).
 CheckReport CheckHistory(const History& history);
 
 std::string FormatReport(const CheckReport& report);

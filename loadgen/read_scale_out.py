@@ -57,6 +57,7 @@ class Run:
 
     def curve(self, cluster, caps):
         for learners in range(self.args.learners + 1):
+            caps.set(False)
             if learners > 0:
                 cluster.add_learner()
             caps.put(cluster.pids("voter") + cluster.pids("learner"))

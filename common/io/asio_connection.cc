@@ -138,7 +138,7 @@ void AsioConnection::Flush() {
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      return Close(MakeStatus(StatusCode::kUnavailable, std::strerror(errno)));
+      return End(MakeStatus(StatusCode::kUnavailable, std::strerror(errno)));
     }
     awaiting_write_ = true;
     socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& error) {
@@ -307,9 +307,14 @@ void AsioConnection::FailWith(StatusCode code, const std::string& why) {
 
 void AsioConnection::Close(const Status& reason) {
   if (state_ == State::kClosed) return;
-  const bool was_open = state_ == State::kOpen;
   Flush();
-  if (state_ == State::kClosed) return;  // the flush failed and closed
+  End(reason);
+}
+
+// Without a last flush: where that is what failed, another would fail the same way for ever.
+void AsioConnection::End(const Status& reason) {
+  if (state_ == State::kClosed) return;
+  const bool was_open = state_ == State::kOpen;
   state_ = State::kClosed;
   error_code ignored;
   socket_.close(ignored);

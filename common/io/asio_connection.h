@@ -59,6 +59,7 @@ class AsioConnection final : public Connection,
   void DialerGotHello(const Hello& hello);
   void BecomeReady();
   void Flush();
+  void End(const Status& reason);
   void FailWith(StatusCode code, const std::string& why);
   std::string PeerName() const;
 

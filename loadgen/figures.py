@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""The other figures that must show: start, memory, failover, the leader's cost of learners, puts.
+
+  loadgen/figures.py [--name NAME] [--rounds N] [--seconds S]
+
+Writes results/NAME/figures.json and figures.md, a table of measured beside must-show.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import time
+
+import bench_env
+from bench_env import BIN, Coppice, EtcdPeer, ROOT, run_load
+
+
+def put_until_acknowledged(target, deadline_s=30):
+    """Writes one key again and again until that is acknowledged; seconds it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < deadline_s:
+        done = subprocess.run(
+            [os.path.join(BIN, "coppice-loadgen"), "run", "put", "--target", target, "--keys", "1",
+             "--connections", "1", "--streams", "1", "--timeout", "200ms", "--rate", "1000",
+             "--duration", "20ms", "--warmup", "0s", "--quiet"],
+            capture_output=True, check=False)
+        if done.returncode == 0:
+            return time.monotonic() - began
+        time.sleep(0.002)
+    raise RuntimeError(f"{target}: no put acknowledged in {deadline_s} s")
+
+
+def probe_cost_s(target):
+    """What the probe itself takes against a server that is up: its process and its 20 ms of load."""
+    return statistics.median(put_until_acknowledged(target) for _ in range(5))
+
+
+def cold_start_s():
+    """Exec of a one-node voter to its first put acknowledged, the probe's own time taken off."""
+    with Coppice(1, 0, 0) as system:
+        cluster = system.cluster
+        probe = probe_cost_s(system.target())
+        cluster.stop(["v1"])
+        bench_env.shutil.rmtree(os.path.join(cluster.folder, "v1"))
+        cluster.start("v1")
+        return max(put_until_acknowledged(system.target()) - probe, 0.0)
+
+
+def idle_rss_mb():
+    """Of a voter among five, once nothing has happened for two seconds."""
+    with Coppice(5, 0, 0) as system:
+        time.sleep(2)
+        values = []
+        for pid in system.pids("voter"):
+            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                values += [int(l.split()[1]) / 1024 for l in f if l.startswith("VmRSS")]
+        return statistics.median(values)
+
+
+def failover_s():
+    """SIGKILL of the leader to the next put acknowledged by another voter."""
+    with Coppice(5, 0, 0) as system:
+        cluster = system.cluster
+        leader = cluster.leader()
+        others = [n.client for n in cluster.nodes("voter") if n.name != leader]
+        probe = probe_cost_s(others[0])
+        cluster.kill(leader)
+        return max(put_until_acknowledged(others[0]) - probe, 0.0)
+
+
+def leader_us_per_write(system, seconds):
+    leader = system.cluster.leader()
+    pid = system.cluster.require_pid(leader)
+    wrapped = Tiers(system, {"leader": [pid]})
+    result = run_load("put", wrapped, "--rate", 4000, seconds=seconds)
+    return next(c["us_per_request"] for c in result["cpu"] if c["name"] == "leader")
+
+
+class Tiers:
+    """A system of which other processes are measured."""
+
+    def __init__(self, system, tiers):
+        self._system, self._tiers = system, tiers
+
+    def target(self):
+        return self._system.target()
+
+    def tiers(self):
+        return self._tiers
+
+
+def leader_cost(rounds, seconds):
+    """Leader CPU per write at one rate: 5 learners against 0, of one leader, in percent."""
+    with Coppice(5, 0, 1) as system:
+        leader_us_per_write(system, 1)
+        without = [leader_us_per_write(system, seconds) for _ in range(rounds)]
+        for _ in range(5):
+            system.add_learner()
+        leader_us_per_write(system, 1)
+        with_five = [leader_us_per_write(system, seconds) for _ in range(rounds)]
+    return statistics.median(without), statistics.median(with_five)
+
+
+def puts(rounds, seconds):
+    """Puts/s and CPU per put of both, taking turns."""
+    ours, theirs = [], []
+    with Coppice(5, 0, 1) as system, EtcdPeer(5) as etcd:
+        for _ in range(rounds):
+            ours.append(run_load("put", system, seconds=seconds))
+            theirs.append(run_load("put", etcd, seconds=seconds))
+        version = etcd.version
+    ratios = [a["requests_per_s"] / b["requests_per_s"] for a, b in zip(ours, theirs)]
+    return {"version": version, "ratio": bench_env.spread(ratios),
+            "coppice_per_s": statistics.median(r["requests_per_s"] for r in ours),
+            "etcd_per_s": statistics.median(r["requests_per_s"] for r in theirs),
+            "coppice_us": statistics.median(bench_env.server_us(r) for r in ours),
+            "etcd_us": statistics.median(bench_env.server_us(r) for r in theirs)}
+
+
+def measure(args):
+    figures = {"commit": bench_env.commit(), "machine": bench_env.machine()}
+    steps = {
+        "cold_start_s": lambda: bench_env.spread([cold_start_s() for _ in range(args.rounds)]),
+        "idle_rss_mb": idle_rss_mb,
+        "failover_s": lambda: bench_env.spread([failover_s() for _ in range(args.rounds)]),
+        "leader_us": lambda: leader_cost(args.rounds, args.seconds),
+        "puts": lambda: puts(args.rounds, args.seconds),
+    }
+    for name, step in steps.items():
+        try:
+            figures[name] = step()
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # One figure that fails must not take the others with it; the table says so.
+            figures[name] = None
+            figures.setdefault("failed", {})[name] = str(error)
+        print(f"{name}: {figures[name]}", flush=True)
+    return figures
+
+
+def row(what, must, value, text, reached):
+    return f"| {what} | {must} | " + ("failed | **no** |" if value is None else
+                                      f"{text(value)} | {'yes' if reached(value) else '**no**'} |")
+
+
+def table(f):
+    def change(pair):
+        return (pair[1] / pair[0] - 1) * 100
+    lines = ["| | must show | measured | reached |", "|---|---|---|---|",
+             row("cold start of a one-node voter, exec to first put acknowledged", "0.2 s",
+                 f["cold_start_s"], lambda v: f"{v['median']:.2f} s ({v['min']:.2f} to "
+                 f"{v['max']:.2f})", lambda v: v["median"] <= 0.2),
+             row("idle RSS of a voter", "20 MB", f["idle_rss_mb"], lambda v: f"{v:.1f} MB",
+                 lambda v: v <= 20),
+             row("failover, SIGKILL of the leader to the next put acknowledged", "0.5 s",
+                 f["failover_s"], lambda v: f"{v['median']:.2f} s ({v['min']:.2f} to "
+                 f"{v['max']:.2f})", lambda v: v["median"] <= 0.5),
+             row("leader CPU per write with 5 learners against 0", "within 5 %", f["leader_us"],
+                 lambda v: f"{change(v):+.1f} % ({v[0]:.1f} us, {v[1]:.1f} us)",
+                 lambda v: change(v) <= 5),
+             row("puts/s, 5 voters, through a proxy, against etcd"
+                 + (f" {f['puts']['version']}" if f["puts"] else ""), "1.5x", f["puts"],
+                 lambda v: f"{v['ratio']['median']:.1f}x ({v['ratio']['min']:.1f} to "
+                 f"{v['ratio']['max']:.1f}): {v['coppice_per_s']:,.0f} and {v['etcd_per_s']:,.0f}",
+                 lambda v: v["ratio"]["median"] >= 1.5),
+             row("server CPU per put, all tiers", "60 us", f["puts"],
+                 lambda v: f"{v['coppice_us']:.1f} us (etcd {v['etcd_us']:.1f})",
+                 lambda v: v["coppice_us"] <= 60)]
+    lines += [f"\n{name} failed: {why}" for name, why in f.get("failed", {}).items()]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default=time.strftime("figures-%Y%m%d-%H%M"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    args = parser.parse_args()
+    folder = os.path.join(ROOT, "results", args.name)
+    os.makedirs(folder, exist_ok=True)
+    figures = measure(args)
+    with open(os.path.join(folder, "figures.json"), "w", encoding="utf-8") as f:
+        json.dump(figures, f, indent=1)
+    page = "# Figures\n\n" + (
+        f"`loadgen/figures.py --rounds {args.rounds} --seconds {args.seconds}`, commit "
+        f"`{figures['commit'][:12]}`; {figures['machine']['cpu']}, {figures['machine']['cores']} "
+        f"cores, Linux {figures['machine']['kernel']}.\n\n") + table(figures)
+    with open(os.path.join(folder, "figures.md"), "w", encoding="utf-8") as f:
+        f.write(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
