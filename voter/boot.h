@@ -17,6 +17,7 @@ class BootLog {
   BootLog(Index applied, std::size_t window_bytes)
       : applied_(applied), window_bytes_(window_bytes) {}
 
+  Index applied() const { return applied_; }
   void Replay(const EntryPtr& entry);
   // `configuration` is that of the state store, or the initial cluster.
   raft::BootState Finish(const wal::Recovered& recovered, raft::Configuration configuration);

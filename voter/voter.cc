@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/mvcc/rocksdb_backend.h"
 #include "common/node/identity.h"
-#include "voter/boot.h"
 
 namespace coppice::voter {
 namespace {
@@ -68,6 +67,17 @@ Status Voter::FindIdentity() {
   return OkStatus();
 }
 
+Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& store,
+                        std::optional<BootLog>& boot) {
+  COPPICE_ASSIGN_OR_RETURN(auto backend, mvcc::OpenRocksDb(path));
+  mvcc::StoreOptions options;
+  options.loops = runtime_.io_count();
+  COPPICE_ASSIGN_OR_RETURN(store, mvcc::Store::Open(std::move(backend), options));
+  boot.emplace(store->View(0).applied, kWindowBytes);
+  store->Quiesce(0, true);
+  return OkStatus();
+}
+
 StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
                                            std::unique_ptr<wal::Wal>& wal) {
   const std::string member = options_.data_dir + "/member";
@@ -77,18 +87,20 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
   wal::WalOptions wal_options;
   wal_options.cluster_id = cluster_id_;
   wal_options.node_id = self_.value();
-  std::vector<EntryPtr> entries;
   wal::Recovered recovered;
-  COPPICE_ASSIGN_OR_RETURN(
-      wal, wal::Wal::Open(
-               disk_, member + "/wal", wal_options,
-               [&entries](const EntryPtr& entry) { entries.push_back(entry); }, recovered));
-  COPPICE_ASSIGN_OR_RETURN(auto backend, mvcc::OpenRocksDb(member + "/store"));
-  mvcc::StoreOptions store_options;
-  store_options.loops = runtime_.io_count();
-  COPPICE_ASSIGN_OR_RETURN(store, mvcc::Store::Open(std::move(backend), store_options));
-  const Index applied = store->View(0).applied;
-  store->Quiesce(0, true);
+  Status opened = OkStatus();
+  std::optional<BootLog> boot;
+  // Entries come once the whole log is verified. They are not gathered first: what is applied needs
+  // no memory, however long the log.
+  const auto replay = [&](const EntryPtr& entry) {
+    if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
+    if (boot) boot->Replay(entry);
+  };
+  COPPICE_ASSIGN_OR_RETURN(wal,
+                           wal::Wal::Open(disk_, member + "/wal", wal_options, replay, recovered));
+  if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
+  COPPICE_RETURN_IF_ERROR(opened);
+  const Index applied = boot->applied();
   if (applied > recovered.last_index) {
     return MakeStatus(
         StatusCode::kDataLoss,
@@ -102,9 +114,7 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     for (const PeerAddress& voter : voters_) configuration.voters.push_back(voter.id);
     std::sort(configuration.voters.begin(), configuration.voters.end());
   }
-  BootLog boot(applied, kWindowBytes);
-  for (const EntryPtr& entry : entries) boot.Replay(entry);
-  return boot.Finish(recovered, std::move(configuration));
+  return boot->Finish(recovered, std::move(configuration));
 }
 
 Status Voter::Init() {
@@ -290,7 +300,14 @@ Status Voter::Run() {
 
 void Voter::OnRaftChanged(const raft::Status& status) {
   const bool leads = status.role == raft::Role::kLeader;
+  const bool knows_leader = status.leader != NodeId();
+  const bool ready = IsReady();
   const node::Facts& before = tier_->facts();
+  // Most often only the commit index has moved, which nobody is told of.
+  if (before.leader == status.leader && before.is_leader == leads && before.term == status.term &&
+      before.confirmed == knows_leader && before.ready == ready) {
+    return;
+  }
   if (before.leader != status.leader || before.is_leader != leads) {
     leader_link_->SetLeader(status.leader,
                             status.leader == self_ ? nullptr : FindPeer(status.leader));
@@ -308,11 +325,16 @@ void Voter::OnRaftChanged(const raft::Status& status) {
   TellTailSource();
 }
 
-// Ready once there is a leader and the cluster knows this voter's addresses: a client that then
-// asks any node for the members finds it.
+// Once there is a leader and the cluster knows this voter's addresses: a client that then asks any
+// node for the members finds it.
+bool Voter::IsReady() const {
+  return driver_->status().leader != NodeId() && tier_->core().registry().Find(self_) != nullptr &&
+         !tier_->core().stuck();
+}
+
 void Voter::UpdateFacts() {
   const raft::Status& status = driver_->status();
-  const bool known = tier_->core().registry().Find(self_) != nullptr;
+  const bool ready = IsReady();
   tier_->UpdateFacts([&](node::Facts& facts) {
     facts.leader = status.leader;
     facts.is_leader = status.role == raft::Role::kLeader;
@@ -320,7 +342,7 @@ void Voter::UpdateFacts() {
     facts.term = status.term;
     facts.commit = status.commit;
     facts.known_commit = status.commit;
-    facts.ready = status.leader != NodeId() && known && !tier_->core().stuck();
+    facts.ready = ready;
   });
   if (tier_->facts().ready && !std::exchange(said_ready_, true)) {
     COPPICE_LOG(kInfo, "ready to serve client requests");

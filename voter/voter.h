@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/io/posix_disk.h"
 #include "common/node/store_tier.h"
 #include "common/replica/registry_keeper.h"
+#include "voter/boot.h"
 #include "voter/leader_link.h"
 #include "voter/peers.h"
 #include "voter/proposals.h"
@@ -44,6 +46,8 @@ class Voter {
   Voter(const VoterOptions& options, node::Runtime::Placement placement);
   Status Init();
   Status FindIdentity();
+  Status OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& store,
+                   std::optional<BootLog>& boot);
   StatusOr<raft::BootState> OpenState(std::unique_ptr<mvcc::Store>& store,
                                       std::unique_ptr<wal::Wal>& wal);
   void Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
@@ -57,6 +61,7 @@ class Voter {
 
   void OnRaftChanged(const raft::Status& status);
   void UpdateFacts();
+  bool IsReady() const;
   void OnApplied(std::span<const EntryPtr> entries);
   void Propose(int loop, std::vector<node::WriteIntent> intents);
   void ProposeRegistry(std::vector<std::string> payloads);

@@ -35,7 +35,8 @@ class AsioConnection final : public Connection,
   void BeginAdopted(const Hello& peer, std::string unread);
   // From now on frames go to `handler`; OnOpen is called at once.
   void Start(ConnectionHandler& handler);
-  // Gives the socket away after on_ready, with what was read beyond the Hellos.
+  // Gives the socket away after on_ready, with what was read beyond the Hellos; -1 if the
+  // connection has ended since.
   std::pair<int, std::string> Release();
 
   const Hello& peer() const override { return peer_; }

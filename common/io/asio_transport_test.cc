@@ -155,6 +155,35 @@ TEST_F(Pair, GarbageInsteadOfAHelloClosesTheConnection) {
   EXPECT_EQ(accepted.opened, nullptr);
 }
 
+TEST_F(Pair, AConnectionThatEndsRightBehindItsHelloIsDropped) {
+  const TransportOptions options = Options(7, 42, {});
+  server =
+      std::make_unique<AsioTransport>(loop, options, [this](const Hello&) { return &accepted; });
+  listener =
+      std::make_unique<PeerListener>(loop, options, [this](const Hello&) { return server.get(); });
+  port = *listener->Listen("127.0.0.1", 0);
+  Hello hello = options.hello;
+  hello.node_id = 8;
+  hello.nonce = 1;
+  std::string payload;
+  PutHello(payload, hello);
+  std::string bytes;
+  const std::size_t packet = OpenPacket(bytes);
+  Frame frame;
+  frame.payload = payload;
+  PutFrameHeader(bytes, frame, payload.size());
+  bytes += payload;
+  ClosePacket(bytes, packet);
+  {
+    boost::asio::ip::tcp::socket socket(loop.context());
+    socket.connect({boost::asio::ip::address_v4::loopback(), port});
+    boost::asio::write(socket, boost::asio::buffer(bytes));
+  }
+  loop.RunAt(loop.now() + 50 * kMillisecond, [this] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(accepted.opened, nullptr);
+}
+
 TEST_F(Pair, NobodyListeningIsARefusal) {
   {
     PeerListener probe(loop, Options(2, 7, ""), nullptr);

@@ -50,7 +50,14 @@ Loop::Loop(std::string name)
   wake_time_ = now_;
 }
 
-Loop::~Loop() = default;
+Loop::~Loop() {
+  // Connections that only pending operations hold die with the context, after these lists.
+  for (auto* list : {&cores_, &flushers_, &running_}) {
+    for (TurnTask* task : *list) {
+      if (task != nullptr) task->queued_ = false;
+    }
+  }
+}
 
 Time Loop::Refresh() {
   return now_ = clock_.Now();
@@ -115,23 +122,26 @@ void Loop::Turn() {
   }
   Refresh();
   FireTimers();
-  RunPosted();
+  // What was posted may have come in after the clock was read.
+  if (RunPosted()) Refresh();
   RunWoken();
   ArmTimer();
   if (quiesce_) quiesce_(false);
 }
 
-void Loop::RunPosted() {
+bool Loop::RunPosted() {
   if (has_posted_.exchange(false)) {
     const std::lock_guard lock(mutex_);
     running_tasks_.swap(posted_);
   }
+  const bool any = !running_tasks_.empty() || !own_posted_.empty();
   for (Task& task : running_tasks_) task();
   // What these post themselves runs in the next turn, so that input is never starved.
   running_tasks_.clear();
   running_tasks_.swap(own_posted_);
   for (Task& task : running_tasks_) task();
   running_tasks_.clear();
+  return any;
 }
 
 void Loop::RunWoken() {

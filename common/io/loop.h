@@ -82,7 +82,7 @@ class Loop {
   struct Timers;
 
   void Turn();
-  void RunPosted();
+  bool RunPosted();  // whether there was anything
   void RunWoken();
   void ArmTimer();
   void FireTimers();

@@ -14,9 +14,9 @@ class App;
 class Option;
 }  // namespace CLI
 
-// The flags that coppice-voter, coppice-learner and coppice-proxy have in common (design.md section
-// 8), and how all flags are checked: a value that is no good ends the program with one line that
-// names the flag, the value and what is accepted. Thread: main's.
+// The flags that coppice-voter, coppice-learner and coppice-proxy have in common
+// (docs/operations.md), and how all flags are checked: a value that is no good ends the program
+// with one line that names the flag, the value and what is accepted. Thread: main's.
 namespace coppice::node {
 
 constexpr std::string_view kVersion = "0.1.0";

@@ -12,6 +12,7 @@ namespace coppice::node {
 namespace {
 
 constexpr std::uint8_t kHopsMax = 4;
+constexpr Micros kParkedRetry = 100 * kMillisecond;
 constexpr Micros kRoundTimeout = 7 * kSecond;  // as etcd's of a request without a deadline
 
 api::ResponseHeader HeaderOf(const Facts& facts, Revision revision, Term term) {
@@ -157,6 +158,7 @@ void IoNode::Elsewhere(const api::Request& request, std::unique_ptr<api::Replier
 }
 
 void IoNode::Park(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  if (parked_.empty()) parked_retry_at_ = loop_.now() + kParkedRetry;
   Parked parked;
   parked.request = request;
   parked.bytes = request.bytes;
@@ -168,6 +170,7 @@ void IoNode::OnTurn(Time now) {
   reads_.OnTurn(now);
   if (!intents_.empty()) core_.Propose(options_.index, std::exchange(intents_, {}));
   Expire(now);
+  if (!parked_.empty() && now >= parked_retry_at_) ServeParked();
   ArmTimer();
 }
 
@@ -187,6 +190,7 @@ void IoNode::Expire(Time now) {
 
 void IoNode::ArmTimer() {
   Time next = std::min(reads_.NextDeadline(), writes_.NextDeadline());
+  if (!parked_.empty()) next = std::min(next, parked_retry_at_);
   for (const Parked& parked : parked_) next = std::min(next, parked.request.deadline);
   if (next >= timer_at_) return;  // the earlier one that is set looks again
   if (timer_ != 0) loop_.Cancel(timer_);
@@ -230,7 +234,7 @@ void IoNode::Finish(PendingWrites::Pending pending, WriteOutcome outcome) {
       request.method = pending.method;
       request.bytes = pending.bytes;
       request.deadline = pending.deadline;
-      request.hops = static_cast<std::uint8_t>(pending.hops + 1);
+      request.hops = pending.hops;
       Elsewhere(request, std::move(pending.replier));
       loop_.Wake(*this, io::Loop::Phase::kCore);
       return;
@@ -264,7 +268,13 @@ void IoNode::FactsChanged(const FactsPtr& facts) {
   facts_ = facts;
   reads_.SetFacts(facts);
   forwarder_.FactsChanged(facts);
-  if (parked_.empty() || facts->leader == NodeId()) return;
+  ServeParked();
+}
+
+// Also from time to time: a leader whose hand-over failed leads on, and no fact changes.
+void IoNode::ServeParked() {
+  parked_retry_at_ = loop_.now() + kParkedRetry;
+  if (parked_.empty() || facts_->leader == NodeId()) return;
   for (Parked& parked : std::exchange(parked_, {})) {
     parked.request.bytes = parked.bytes;
     Serve(parked.request, std::move(parked.replier));

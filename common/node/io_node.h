@@ -70,6 +70,7 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
              std::unique_ptr<api::Replier> replier);
   void Elsewhere(const api::Request& request, std::unique_ptr<api::Replier> replier);
   void Park(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeParked();
   void Finish(PendingWrites::Pending pending, WriteOutcome outcome);
   void ReplyApplied(PendingWrites::Pending& pending, const WriteOutcome& outcome);
   void Expire(Time now);
@@ -92,6 +93,7 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
   PendingWrites writes_;
   std::vector<WriteIntent> intents_;
   std::vector<Parked> parked_;
+  Time parked_retry_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

@@ -10,6 +10,7 @@
 namespace coppice::node {
 namespace {
 
+constexpr Micros kDrainCheck = 30 * kMillisecond;
 constexpr Micros kStateInterval = 100 * kMillisecond;
 
 api::EdgeOptions EdgeOptionsOf(const IoSettings& settings, api::EdgeObserver& observer) {
@@ -43,11 +44,11 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
     : loop_(loop),
       index_(index),
       store_(store),
+      requests_(loop, node_, &watches_),
       transport_(loop, settings.transport, [this](const io::Hello&) { return &requests_; }),
       forwarder_(loop, transport_, Rng(RandomId())),
       node_(loop, NodeOptions(index, settings), store, core, forwarder_),
       watches_(loop, WatchOptions(index, settings), store, core, node_),
-      requests_(loop, node_, &watches_),
       metrics_(metrics),
       edge_(node_, loop, EdgeOptionsOf(settings, metrics_)),
       health_([this] { return facts_->ready && !facts_->draining; }) {
@@ -66,11 +67,27 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
 
 IoServices::~IoServices() {
   if (timer_ != 0) loop_.Cancel(timer_);
+  requests_.Forget();
 }
 
 void IoServices::Start() {
   counted_at_ = loop_.now();
   timer_ = loop_.RunAt(loop_.now() + kStateInterval, [this] { Tick(); });
+}
+
+void IoServices::Drain(Micros grace, std::function<void()> done) {
+  const Time until = loop_.now() + grace;
+  server_->Drain(grace, [this, until, done = std::move(done)]() mutable {
+    if (requests_.connections() == 0) return WaitIdle(until, std::move(done));
+    loop_.RunAt(loop_.now() + kDrainCheck,
+                [this, until, done = std::move(done)]() mutable { WaitIdle(until, done); });
+  });
+}
+
+void IoServices::WaitIdle(Time until, std::function<void()> done) {
+  if (loop_.now() >= until || (requests_.outstanding() == 0 && node_.idle())) return done();
+  loop_.RunAt(loop_.now() + kDrainCheck,
+              [this, until, done = std::move(done)]() mutable { WaitIdle(until, done); });
 }
 
 void IoServices::ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) {

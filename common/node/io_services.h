@@ -48,6 +48,9 @@ class IoServices final : public IoPort {
   ~IoServices() override;
 
   void Start();
+  // Ends the clients' connections in order (GOAWAY), then waits for what proxies and other nodes
+  // were told to take elsewhere; `done` comes after `grace` and a moment at the latest.
+  void Drain(Micros grace, std::function<void()> done);
   io::Loop& loop() { return loop_; }
   rpc::Server& server() { return *server_; }
   io::AsioTransport& transport() { return transport_; }
@@ -64,6 +67,7 @@ class IoServices final : public IoPort {
 
  private:
   void Tick();
+  void WaitIdle(Time until, std::function<void()> done);
   std::string StateBytes();
   void Greet(io::Connection& connection);
   void AnswerClusterStatus(std::unique_ptr<api::Replier> replier);
@@ -72,11 +76,11 @@ class IoServices final : public IoPort {
   const int index_;
   mvcc::Store& store_;
   FactsPtr facts_ = std::make_shared<const Facts>();
+  RequestServer requests_;  // outlives the repliers that the next ones hold
   io::AsioTransport transport_;
   LeaderForwarder forwarder_;
   IoNode node_;
   WatchServices watches_;
-  RequestServer requests_;
   api::EdgeMetrics metrics_;
   api::Edge edge_;
   api::Health health_;

@@ -114,17 +114,22 @@ void IoNode::ServeAlarm(const api::Request& request, std::unique_ptr<api::Replie
     op.type = static_cast<mvcc::AlarmType>(parsed.alarm());
     return Write(request, mvcc::Command(op), std::move(replier));
   }
-  etcdserverpb::AlarmResponse response;
-  FillHeader(*facts_, store_.View(options_.index), *response.mutable_header());
-  for (const auto& [member, type] : facts_->alarms) {
-    if (parsed.alarm() != etcdserverpb::NONE && static_cast<int>(type) != parsed.alarm()) continue;
-    etcdserverpb::AlarmMember& alarm = *response.add_alarms();
-    alarm.set_memberid(member.value());
-    alarm.set_alarm(static_cast<etcdserverpb::AlarmType>(type));
-  }
-  api::Served served;
-  served.by = facts_->node;
-  Answer(*replier, response, served);
+  // Linearizable, as etcd's: whoever disarmed one does not see it again.
+  Question answer = [this, wanted = parsed.alarm()](const mvcc::ReadView& view, api::Replier& to,
+                                                    const api::Served& served) {
+    etcdserverpb::AlarmResponse response;
+    FillHeader(*facts_, view, *response.mutable_header());
+    for (const auto& [member, type] : facts_->alarms) {
+      if (wanted != etcdserverpb::NONE && static_cast<int>(type) != wanted) continue;
+      etcdserverpb::AlarmMember& alarm = *response.add_alarms();
+      alarm.set_memberid(member.value());
+      alarm.set_alarm(static_cast<etcdserverpb::AlarmType>(type));
+    }
+    Answer(to, response, served);
+  };
+  api::Request read = request;
+  read.consistency.mode = ReadMode::kLinearizable;
+  reads_.Add(read, 0, std::move(answer), std::move(replier));
 }
 
 }  // namespace coppice::node

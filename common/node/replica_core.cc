@@ -1,6 +1,7 @@
 #include "common/node/replica_core.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -25,6 +26,11 @@ ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& op
       gate_(options.gate),
       tail_(runtime.core(), options.tail) {
   last_flush_ = loop_.now();
+  // Before the loops run: afterwards view 0 is that of an io loop's thread.
+  const mvcc::ReadView& view = store_.View(0);
+  applied_ = view.applied;
+  applied_term_ = view.term;
+  store_.Quiesce(0, true);
 }
 
 ReplicaCore::~ReplicaCore() {
@@ -44,8 +50,6 @@ void ReplicaCore::OnIo(int loop, F&& act) {
 
 void ReplicaCore::Start() {
   COPPICE_CHECK(ios_.size() == wants_events_.size());
-  applied_ = store_.View(0).applied;
-  applied_term_ = store_.View(0).term;
   store_.ScanMeta(replica::Registry::kPrefix, [this](std::string_view key, std::string_view value) {
     if (!registry_.LoadRow(key, value)) COPPICE_LOG(kError, "registry: a damaged row was skipped");
   });
@@ -128,7 +132,14 @@ bool ReplicaCore::TryApply(const Batch& batch) {
   stuck_reason_ = OkStatus();
   applied_ = entries.back()->index();
   applied_term_ = entries.back()->term();
+  const bool alarms_changed =
+      std::any_of(out.results.begin(), out.results.end(), [](const auto& result) {
+        return std::holds_alternative<mvcc::AlarmResult>(result.second.value);
+      });
   if (hooks_.applied) hooks_.applied(entries, out);
+  if ((batch.registry_changed || alarms_changed) && hooks_.registry_changed) {
+    hooks_.registry_changed();
+  }
   for (int loop = 0; loop < static_cast<int>(ios_.size()); ++loop) {
     const bool wanted = wants_events_[static_cast<std::size_t>(loop)];
     OnIo(loop, [events = wanted ? out.events : std::vector<mvcc::EventBatchPtr>()](IoPort& io) {
@@ -136,7 +147,6 @@ bool ReplicaCore::TryApply(const Batch& batch) {
     });
   }
   Gate(ReadGate::Applied{applied_});
-  if (batch.registry_changed && hooks_.registry_changed) hooks_.registry_changed();
   return true;
 }
 
@@ -187,7 +197,11 @@ void ReplicaCore::PerformGate() {
 void ReplicaCore::MaybeFlush() {
   if (flushing_ || store_.flushed() == applied_) return;
   const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
-  if (!due && store_.unflushed_bytes() < options_.flush_bytes) return;
+  // A flush that failed leaves the bytes where they are: no second one at once.
+  if (!due && (store_.unflushed_bytes() < options_.flush_bytes ||
+               loop_.now() - last_flush_ < kFlushCheck)) {
+    return;
+  }
   if (flusher_.joinable()) flusher_.join();
   flushing_ = true;
   last_flush_ = loop_.now();

@@ -51,7 +51,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
     // Renewals and joins that came from below.
     std::function<void(const replica::RenewBundle&)> renewals;
-    // The registry's contents changed.
+    // The registry's contents or the alarms changed; before io loops hear of the view.
     std::function<void()> registry_changed;
     // Whether a read round was confirmed within 3 election timeouts changed.
     std::function<void(bool)> confirmed_changed;

@@ -278,6 +278,10 @@ void RequestServer::Broadcast(io::FrameType type, std::string_view payload) {
   for (auto& [id, peer] : peers_) peer->connection->Send(frame);
 }
 
+void RequestServer::Forget() {
+  peers_.clear();
+}
+
 void RequestServer::CloseAll(const Status& reason) {
   std::vector<io::Connection*> connections;
   for (auto& [id, peer] : peers_) connections.push_back(peer->connection);

@@ -48,6 +48,8 @@ class RequestServer final : public io::ConnectionHandler {
   std::size_t outstanding() const { return outstanding_; }  // requests not answered yet
   std::uint64_t received() const { return received_; }      // requests since the start
   std::size_t connections() const { return peers_.size(); }
+  // The connections are about to end with the loop: answers go nowhere from here on.
+  void Forget();
   void CloseAll(const Status& reason);
 
  private:

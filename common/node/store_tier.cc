@@ -127,7 +127,9 @@ Status StoreTier::Listen() {
 
 void StoreTier::Start() {
   core_.Start();
-  for (auto& services : ios_) services->Start();
+  for (auto& services : ios_) {
+    services->loop().Post([&services = *services] { services.Start(); });
+  }
 }
 
 void StoreTier::FillMembers(Facts& facts) const {
@@ -168,8 +170,8 @@ void StoreTier::Shutdown() {
   peer_listener_.Close();
   auto left = std::make_shared<std::atomic<int>>(io_count());
   for (auto& services : ios_) {
-    services->loop().Post([this, left, server = &services->server()] {
-      server->Drain(kDrainGrace, [this, left] {
+    services->loop().Post([this, left, &services = *services] {
+      services.Drain(kDrainGrace, [this, left] {
         if (--*left == 0) runtime_.Stop();
       });
     });
