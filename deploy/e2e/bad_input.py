@@ -250,8 +250,7 @@ def bad_requests(endpoint):
             ("etcdserverpb.KV/Put", (
                 ((field(2, b"v"), {}), "3", "key is not provided"),
                 ((field(1, b"a") + field(3, 77), {}), "5", "lease not found"),
-                (fine, "0", ""))),
-            ("etcdserverpb.KV/NoSuchCall", (((b"", {}), "12", ""),))):
+                (fine, "0", "")))):
         for call, code, word in calls:
             status, message = grpc(endpoint, method, *call)
             assert status == code and word in message, \
