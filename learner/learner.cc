@@ -33,6 +33,12 @@ StatusOr<std::unique_ptr<Learner>> Learner::Open(const LearnerOptions& options) 
 Status Learner::Init() {
   boot_nonce_ = node::RandomId();
   boot_time_ = io::SystemClock().UnixMicros();
+  if (disk_.Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
+    return MakeStatus(StatusCode::kFailedPrecondition,
+                      options_.data_dir +
+                          " is the data directory of a voter: set --data-dir to "
+                          "this learner's own");
+  }
   COPPICE_RETURN_IF_ERROR(disk_.CreateDirectories(options_.data_dir));
   COPPICE_ASSIGN_OR_RETURN(lock_, disk_.Lock(options_.data_dir + "/lock"));
   COPPICE_ASSIGN_OR_RETURN(identity_, LoadIdentity(disk_, options_.data_dir));

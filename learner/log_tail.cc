@@ -70,15 +70,28 @@ void LogTail::Connect(const TailSink::Connect& connect) {
   options.connection_class = io::ConnectionClass::kTail;
   options.redial = false;
   node::Link::Hooks hooks;
-  hooks.up = [this, id](io::Connection&) { Input(TailSink::ConnectionUp{id}); };
+  hooks.up = [this, id](io::Connection&) {
+    complaint_.clear();
+    Input(TailSink::ConnectionUp{id});
+  };
   hooks.frame = [this, id](const io::Frame& frame) { OnFrame(id, frame); };
   hooks.down = [this, id](const Status&) { Input(TailSink::ConnectionLost{id}); };
-  hooks.failed = [this, id](const Status&) { Input(TailSink::ConnectionLost{id}); };
+  hooks.failed = [this, id](const Status& reason) {
+    Complain(MessageOf(reason));
+    Input(TailSink::ConnectionLost{id});
+  };
   auto link =
       std::make_unique<node::Link>(loop_, transport_, options, std::move(hooks), Rng(rng_.Next()));
   node::Link& started = *link;
   links_.emplace(id, std::move(link));
   started.Start();
+}
+
+// Dials are repeated for as long as it takes: a reason is said once.
+void LogTail::Complain(std::string_view reason) {
+  if (complaint_ == reason) return;
+  complaint_ = reason;
+  COPPICE_LOG(kWarn, "log tail: no upstream there: {}", reason);
 }
 
 void LogTail::OnFrame(std::uint64_t link, const io::Frame& frame) {

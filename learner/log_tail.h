@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/rng.h"
@@ -45,6 +46,7 @@ class LogTail final : public node::RoundSender, private io::TurnTask {
  private:
   void OnTurn(Time now) override;
   void Perform();
+  void Complain(std::string_view reason);
   void Connect(const replica::TailSink::Connect& connect);
   void OnFrame(std::uint64_t link, const io::Frame& frame);
   bool Handle(std::uint64_t link, const io::Frame& frame);
@@ -55,6 +57,7 @@ class LogTail final : public node::RoundSender, private io::TurnTask {
   io::Loop& loop_;
   io::Transport& transport_;
   replica::TailSink sink_;
+  std::string complaint_;  // why the last dial failed, if none has succeeded since
   replica::TailSink::Output out_;
   Hooks hooks_;
   Rng rng_;

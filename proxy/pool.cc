@@ -168,6 +168,7 @@ void Pool::OnUp(node::Backend& backend) {
   }
   entry.node = NodeId(peer.node_id);
   entry.connection = backend.connection()->id();
+  entry.said_down = false;
   router_.Up(entry.id);
   COPPICE_LOG(kInfo, "connected to {} {:x} at {}:{}", io::RoleName(peer.role), peer.node_id,
               address.first, address.second);
@@ -181,7 +182,13 @@ void Pool::OnDown(node::Backend& backend, const Status& reason,
   const std::uint64_t connection = std::exchange(entry.connection, 0);
   entry.fresh = false;
   reconcile_ = true;
-  if (connection == 0) return;  // a dial that failed
+  if (connection == 0) {  // a dial that failed; one line, as it is repeated for ever
+    if (!std::exchange(entry.said_down, true)) {
+      COPPICE_LOG(kWarn, "cannot use {}:{} yet: {}", backend.host(), backend.port(),
+                  MessageOf(reason));
+    }
+    return;
+  }
   router_.Down(entry.id);
   COPPICE_LOG(kInfo, "lost the connection to {:x} at {}:{}: {}", entry.node.value(), backend.host(),
               backend.port(), MessageOf(reason));

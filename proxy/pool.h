@@ -79,6 +79,7 @@ class Pool final : public node::Backend::Observer {
     NodeId node;                   // once up
     std::uint64_t connection = 0;  // io::Connection::id(), while up
     bool fresh = false;            // as told to the owner
+    bool said_down = false;        // that it cannot be dialed was logged
   };
 
   void OnUp(node::Backend& backend) override;
