@@ -136,9 +136,13 @@ Status SetText(const std::string& name, std::string& text, Record& record) {
   if (name == "op") return SetEnum(name, text, kKinds, record.kind);
   if (name == "outcome") return SetEnum(name, text, kOutcomes, record.outcome);
   if (name == "mode") return SetEnum(name, text, kModes, record.mode);
-  if (name == "key") record.key = std::move(text);
-  if (name == "range_end") record.range_end = std::move(text);
-  if (name == "value") record.value = std::move(text);
+  if (name == "key") {
+    record.key = std::move(text);
+  } else if (name == "range_end") {
+    record.range_end = std::move(text);
+  } else if (name == "value") {
+    record.value = std::move(text);
+  }
   return OkStatus();
 }
 

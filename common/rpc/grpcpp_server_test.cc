@@ -21,7 +21,7 @@ class EchoReactor final : public grpc::ServerGenericBidiReactor {
     StartRead(&buffer_);
   }
   void OnReadDone(bool ok) override {
-    if (!answer_ && !context_->IsCancelled()) return;
+    if (!answer_) return;  // OnCancel finishes it, and only one may
     if (!ok) return Finish(grpc::Status::OK);
     if (FromBuffer(buffer_) == "fail") {
       context_->AddTrailingMetadata("why", "because");
@@ -30,7 +30,8 @@ class EchoReactor final : public grpc::ServerGenericBidiReactor {
     StartWrite(&buffer_);
   }
   void OnWriteDone(bool ok) override {
-    if (ok) StartRead(&buffer_);
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    StartRead(&buffer_);
   }
   void OnCancel() override {
     if (!answer_) Finish(grpc::Status::CANCELLED);

@@ -178,7 +178,8 @@ void PutFlags::Add(FlagSet& flags) {
 
 Outcome PutFlags::Build(std::span<const std::string> arguments, bool from_stdin,
                         etcdserverpb::PutRequest& out) const {
-  const char* const kArguments = "put command needs 1 argument and input from stdin or 2 arguments";
+  constexpr const char* kArguments =
+      "put command needs 1 argument and input from stdin or 2 arguments";
   if (arguments.empty() || arguments.size() > 2) return BadArgs(kArguments);
   out.set_key(arguments[0]);
   if (ignore_value) {
