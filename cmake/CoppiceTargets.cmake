@@ -2,6 +2,7 @@
 #
 #   coppice_library(NAME SOURCES a.cc b.cc DEPS x y)     a static library
 #   coppice_test(NAME SOURCES a_test.cc DEPS x)          a GoogleTest binary, registered in ctest
+#                                                        (LABELS threads: TSan runs it too)
 #   coppice_binary(NAME SOURCES main.cc DEPS x)          a program in build/bin
 #
 # COPPICE_SANITIZE (empty, "address,undefined" or "thread") comes from CMakePresets.json.

@@ -2,9 +2,9 @@
 """Runs every test of the repository; deploy/test.sh starts it once the packages are there.
 
 A line for each step, and at the end `N passed, N failed`: the cases of the unit and end-to-end
-tests, one for the format, one for tidy and one for each of its own tests, one for clang-tidy, and the unit tests again
-under each sanitizer. Exit 0 only if nothing failed. Logs are in build/test-logs; the end of a
-failing step's log is printed.
+tests, one for the format, one for tidy and one for each of its own tests, one for clang-tidy, and
+again the unit tests under ASan and UBSan and those of threads under TSan. Exit 0 only if nothing
+failed. Logs are in build/test-logs; the end of a failing step's log is printed.
 
 Time on two cores, cold (no ccache), in minutes: build 10, unit 3, format and tidy 0.2,
 end-to-end 6, clang-tidy 6, ASan+UBSan 8, TSan 5. Each step is stopped at its own limit, so that a
@@ -144,13 +144,14 @@ def end_to_end(step):
         step.failed += failed if code == 0 else max(failed, 1)
 
 
-def sanitized(preset, folder, leave_out_grpc):
+def sanitized(preset, folder, label):
+    """The tests with `label`, without those of grpc++: it is not instrumented, so that sanitizers
+    see errors in it that are none."""
     def run(step):
         step.must("cmake", "--preset", preset)
         listing = step.must("ctest", "--test-dir", folder, "--show-only=json-v1", output=True)
-        names = [t["name"] for t in json.loads(listing)["tests"] if "unit" in labels(t)]
-        if leave_out_grpc:
-            names = [n for n in names if not links_grpc(step, folder, n)]
+        names = [t["name"] for t in json.loads(listing)["tests"] if label in labels(t)]
+        names = [n for n in names if not links_grpc(step, folder, n)]
         step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", *names)
         run_ctest(step, folder, names, env=SANITIZER_ENV)
     return run
@@ -161,7 +162,6 @@ def labels(test):
 
 
 def links_grpc(step, folder, target):
-    """grpc++ is not instrumented: TSan sees races in it that are none."""
     commands = step.must("ninja", "-C", folder, "-t", "commands", target, output=True)
     return "grpc++" in commands.strip().splitlines()[-1]
 
@@ -175,8 +175,8 @@ STEPS = [
     ("unit", unit, 600),
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
-    ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), False), 1200),
-    ("tsan", sanitized("tsan", os.path.join(ROOT, "build-tsan"), True), 900),
+    ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), "unit"), 1200),
+    ("tsan", sanitized("tsan", os.path.join(ROOT, "build-tsan"), "threads"), 900),
 ]
 SLOW = {"clang-tidy", "asan-ubsan", "tsan"}
 SANITIZERS = {"asan-ubsan", "tsan"}

@@ -212,16 +212,17 @@ void Learner::Tick() {
   const replica::ReadGate& gate = tier_->core().gate();
   const bool fresh =
       gate.fresh_as_of() != 0 && now - gate.fresh_as_of() <= options_.ready_max_staleness;
+  const bool known = tier_->core().registry().Find(identity_.id) != nullptr;
   tier_->UpdateFacts([&](node::Facts& facts) {
     facts.confirmed = gate.confirmed();
-    facts.ready = fresh && !tier_->core().stuck() && renewer_->Refused().empty();
+    facts.ready = fresh && known && !tier_->core().stuck() && renewer_->Refused().empty();
     facts.term = std::max(tail_->sink().leader_term(), tier_->core().applied_term());
     facts.leader = tail_->sink().leader();
     facts.parent = tail_->sink().upstream_id();
     facts.known_commit = tail_->sink().commit();
     facts.commit = tail_->sink().commit();
   });
-  if (fresh && !std::exchange(said_ready_, true)) {
+  if (tier_->facts().ready && !std::exchange(said_ready_, true)) {
     COPPICE_LOG(kInfo, "ready to serve client requests");
   }
   runtime_.core().RunAt(now + kTick, [this] { Tick(); });

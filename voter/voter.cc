@@ -243,7 +243,7 @@ void Voter::WireCore() {
     proposals_->Applied(entries, out);
   };
   hooks.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
-  hooks.registry_changed = [this] { tier_->UpdateFacts([](node::Facts&) {}); };
+  hooks.registry_changed = [this] { UpdateFacts(); };
   core.SetHooks(std::move(hooks));
   node::TailServer::Hooks tail;
   tail.round = [&core](std::uint64_t child, std::uint64_t id, bool relaxed) {
@@ -296,25 +296,33 @@ void Voter::OnRaftChanged(const raft::Status& status) {
                             status.leader == self_ ? nullptr : FindPeer(status.leader));
     if (leads) {
       keeper_->BecomeLeader(runtime_.core().now());
+      renewer_->UpstreamChanged(runtime_.core().now());
       COPPICE_LOG(kInfo, "became leader at term {}", status.term.value());
     } else {
       keeper_->StepDown();
       COPPICE_LOG(kInfo, "leader is {:x} at term {}", status.leader.value(), status.term.value());
     }
   }
+  UpdateFacts();
+  tier_->core().tail().Input(replica::TailSource::LeaderIs{status.leader, status.term});
+  TellTailSource();
+}
+
+// Ready once there is a leader and the cluster knows this voter's addresses: a client that then
+// asks any node for the members finds it.
+void Voter::UpdateFacts() {
+  const raft::Status& status = driver_->status();
+  const bool known = tier_->core().registry().Find(self_) != nullptr;
   tier_->UpdateFacts([&](node::Facts& facts) {
     facts.leader = status.leader;
-    facts.is_leader = leads;
+    facts.is_leader = status.role == raft::Role::kLeader;
     facts.confirmed = status.leader != NodeId();
     facts.term = status.term;
     facts.commit = status.commit;
     facts.known_commit = status.commit;
-    facts.ready = status.leader != NodeId() && !tier_->core().stuck();
+    facts.ready = status.leader != NodeId() && known && !tier_->core().stuck();
   });
-  tier_->core().tail().Input(replica::TailSource::LeaderIs{status.leader, status.term});
-  TellTailSource();
-  if (status.leader != NodeId() && !said_ready_) {
-    said_ready_ = true;
+  if (tier_->facts().ready && !std::exchange(said_ready_, true)) {
     COPPICE_LOG(kInfo, "ready to serve client requests");
   }
 }

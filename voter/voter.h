@@ -56,6 +56,7 @@ class Voter {
   const PeerAddress* FindPeer(NodeId id) const;
 
   void OnRaftChanged(const raft::Status& status);
+  void UpdateFacts();
   void OnApplied(std::span<const EntryPtr> entries);
   void Propose(int loop, std::vector<node::WriteIntent> intents);
   void ProposeRegistry(std::vector<std::string> payloads);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -30,6 +31,13 @@ struct IoSettings {
   rpc::HttpHandler http;
 };
 
+// Of the view that this loop answers from, as of its last tick. The loop writes, any thread reads.
+struct ViewFigures {
+  std::atomic<std::uint64_t> applied{0};
+  std::atomic<std::int64_t> revision{0};
+  std::atomic<Time> fresh_as_of{0};  // 0: no read round was completed yet
+};
+
 // One io loop of a voter or learner: its client connections (gRPC and HTTP), its internal request
 // connections, the node that answers both, its watches, and its way to the leader.
 // Thread: its loop's (constructed before it runs).
@@ -45,6 +53,7 @@ class IoServices final : public IoPort {
   io::AsioTransport& transport() { return transport_; }
   IoNode& node() { return node_; }
   LeaderForwarder& forwarder() { return forwarder_; }
+  const ViewFigures& figures() const { return figures_; }
 
   void ServeAsked(int slot) override { node_.ServeAsked(slot); }
   void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
@@ -78,6 +87,7 @@ class IoServices final : public IoPort {
   Time counted_at_ = 0;
   std::uint64_t counted_ = 0;
   double per_second_ = 0;
+  ViewFigures figures_;
 };
 
 }  // namespace coppice::node

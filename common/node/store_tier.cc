@@ -6,6 +6,7 @@
 
 #include "common/api/http.h"
 #include "common/base/log.h"
+#include "common/io/loop.h"
 
 namespace coppice::node {
 namespace {
@@ -41,6 +42,7 @@ StoreTier::StoreTier(Runtime& runtime, std::unique_ptr<mvcc::Store> store, Optio
         std::make_unique<IoServices>(runtime_.io(i), i, settings, *store_, core_, metrics_));
     core_.AddIo(ios_.back().get());
   }
+  AddGauges();
 }
 
 StoreTier::~StoreTier() = default;
@@ -62,6 +64,30 @@ IoSettings StoreTier::Settings() {
   sources.metrics = &metrics_;
   settings.http = api::MakeHttpHandler(std::move(sources));
   return settings;
+}
+
+void StoreTier::AddGauges() {
+  const auto add = [this](std::string_view name, std::string_view help, auto read) {
+    metrics_.AddGauge(name, help, "", std::move(read));
+  };
+  add("etcd_server_has_leader", "1 if a leader is known",
+      [this] { return has_leader_.load(std::memory_order_relaxed) ? 1.0 : 0.0; });
+  add("etcd_server_is_leader", "1 if this voter leads",
+      [this] { return is_leader_.load(std::memory_order_relaxed) ? 1.0 : 0.0; });
+  add("coppice_raft_term", "The highest raft term seen",
+      [this] { return static_cast<double>(term_.load(std::memory_order_relaxed)); });
+  const ViewFigures& view = ios_.front()->figures();
+  add("coppice_applied_index", "The last log entry applied",
+      [&view] { return static_cast<double>(view.applied.load(std::memory_order_relaxed)); });
+  add("coppice_revision", "The store's revision",
+      [&view] { return static_cast<double>(view.revision.load(std::memory_order_relaxed)); });
+  add("coppice_staleness_seconds",
+      "How long ago the last read round whose index is applied was begun; -1: none was yet",
+      [&view] {
+        const Time fresh_as_of = view.fresh_as_of.load(std::memory_order_relaxed);
+        if (fresh_as_of == 0) return -1.0;
+        return static_cast<double>(io::SystemClock().Now() - fresh_as_of) / kSecond;
+      });
 }
 
 std::string StoreTier::NotReady() const {
@@ -131,6 +157,8 @@ void StoreTier::UpdateFacts(const std::function<void(Facts&)>& change) {
   if (same) return;
   ready_.store(facts_->ready, std::memory_order_relaxed);
   has_leader_.store(facts_->leader != NodeId() && facts_->confirmed, std::memory_order_relaxed);
+  is_leader_.store(facts_->is_leader, std::memory_order_relaxed);
+  term_.store(facts_->term.value(), std::memory_order_relaxed);
   core_.Publish(facts_);
 }
 

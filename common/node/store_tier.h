@@ -69,6 +69,7 @@ class StoreTier {
   io::AsioTransport* ChooseLoop(const io::Hello& hello);
   void FillMembers(Facts& facts) const;
   std::string NotReady() const;
+  void AddGauges();
 
   Runtime& runtime_;
   std::unique_ptr<mvcc::Store> store_;
@@ -87,6 +88,9 @@ class StoreTier {
   // What the HTTP handlers of all loops look at.
   std::atomic<bool> ready_{false};
   std::atomic<bool> has_leader_{false};
+  // What the metrics of all loops' handlers look at.
+  std::atomic<bool> is_leader_{false};
+  std::atomic<std::uint64_t> term_{0};
 };
 
 }  // namespace coppice::node

@@ -97,7 +97,7 @@ class WatchIndex {
   static void Stab(RangeEntry* node, std::string_view key, Visit& visit) {
     while (node != nullptr) {
       const mvcc::KeyRange& last = node->last_end->range;
-      if (!last.unbounded && last.end <= key) return;
+      if (!last.unbounded && key.compare(last.end) >= 0) return;
       Stab(node->left, key, visit);
       if (key < node->range.begin) return;
       if (node->range.Contains(key)) VisitGroups(*node, visit);

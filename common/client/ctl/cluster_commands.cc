@@ -52,11 +52,33 @@ class ClusterCommand final : public Command {
         });
     if (failed && unknown) failed = AskEach(context, reply);
     if (failed) return failed;
+    if (!unknown) AskOthers(context, reply);
     Sort(reply);
     return context.printer.Cluster(reply);
   }
 
  private:
+  // A node knows its own figures alone, so each row is what its node says of itself. A proxy passes
+  // the call on: of it we learn that it answers. One that does not answer stays as unhealthy.
+  static void AskOthers(Context& context, coppice::ClusterStatusResponse& reply) {
+    for (coppice::Node& node : *reply.mutable_nodes()) {
+      if (node.id() == reply.member_id() || node.client_urls().empty()) continue;
+      coppice::ClusterStatusResponse own;
+      const grpc::Status called =
+          context.session.CallAt(node.client_urls(0), [&](Stubs& stubs, grpc::ClientContext& call) {
+            return stubs.admin->ClusterStatus(&call, {}, &own);
+          });
+      if (node.role() == coppice::Node::PROXY) {
+        node.set_healthy(called.ok());
+        node.set_requests_per_second(-1);
+        continue;
+      }
+      for (const coppice::Node& row : own.nodes()) {
+        if (called.ok() && own.member_id() == node.id() && row.id() == node.id()) node = row;
+      }
+    }
+  }
+
   // A server without our own call, such as etcd: what its members say of themselves.
   static Outcome AskEach(Context& context, coppice::ClusterStatusResponse& reply) {
     etcdserverpb::MemberListResponse members;
