@@ -35,7 +35,8 @@ def curve(report, part, title, path):
         if etcd:
             axes.axhline(etcd, color=color, linestyle=":",
                          label=f"etcd {report['etcd']}, {report['args']['voters']} voters, {mode}")
-    axes.set(title=title, xlabel="learners", ylabel="reads/s", ylim=(0, None))
+    axes.set(title=title, xlabel="learners (0: the voters serve)", ylabel="reads/s", ylim=(0, None))
+    axes.set_xticks(range(report["args"]["learners"] + 1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
     figure.tight_layout()

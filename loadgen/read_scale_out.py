@@ -116,7 +116,9 @@ def draw(folder):
     """By whichever Python has matplotlib."""
     script = os.path.join(ROOT, "loadgen", "plots.py")
     for python in (sys.executable, "/usr/bin/python3"):
-        if subprocess.run([python, script, folder], check=False).returncode == 0:
+        has = subprocess.run([python, "-c", "import matplotlib"], capture_output=True, check=False)
+        if has.returncode == 0:
+            subprocess.run([python, script, folder], check=True)
             return
     print("no plots: install python3-matplotlib, then: "
           f"python3 loadgen/plots.py {folder}", file=sys.stderr)
