@@ -67,12 +67,12 @@ std::string MakeProof(std::string_view secret, bool acceptor, std::uint64_t dial
 std::string RefusalOf(const Hello& ours, const Hello& theirs) {
   if (theirs.protocol_max < ours.protocol_min || theirs.protocol_min > ours.protocol_max) {
     return fmt::format(
-        "it speaks transport versions {}..{}, this process {}..{}: upgrade the older one",
+        "speaks transport versions {}..{}, this process {}..{}: upgrade the older one",
         theirs.protocol_min, theirs.protocol_max, ours.protocol_min, ours.protocol_max);
   }
   if (ours.cluster_id != 0 && theirs.cluster_id != 0 && ours.cluster_id != theirs.cluster_id) {
     return fmt::format(
-        "its cluster id is {:x}, ours is {:x}: it belongs to another cluster (check "
+        "has cluster id {:x}, ours is {:x}: it belongs to another cluster (check "
         "--initial-cluster, "
         "--initial-cluster-token and --upstream)",
         theirs.cluster_id, ours.cluster_id);
