@@ -10,7 +10,7 @@
 namespace coppice::loadgen {
 namespace {
 
-// The highest revision in any response, over time: correctness.md's C(t).
+// The highest revision in any response, over time: what was acknowledged by then.
 class Acknowledged {
  public:
   explicit Acknowledged(const History& history) {

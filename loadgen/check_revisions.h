@@ -34,7 +34,7 @@ class WriteModel {
   std::unordered_map<const Record*, Revision> revisions_;
 };
 
-// The revision-order checker (correctness.md U1, L1, L2, B1, B2): each response is held against the
+// The revision-order checker (docs/consistency.md): each response is held against the
 // state at its own revision, and its revision against what was acknowledged before. O(n log n).
 void CheckRevisions(const History& history, const WriteModel& model, CheckReport& report);
 

@@ -6,7 +6,7 @@
 
 namespace coppice::loadgen {
 
-// What each watcher saw against the model (correctness.md W1, W2, W4, W8): in order, each change
+// What each watcher saw against the model (docs/consistency.md): in order, each change
 // once, none before its start, none left out up to its end, and the end not before the last
 // acknowledged write. O(n log n).
 void CheckWatches(const History& history, const WriteModel& model, CheckReport& report);
