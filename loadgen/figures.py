@@ -207,7 +207,7 @@ def main():
     figures = measure(args)
     with open(os.path.join(folder, "figures.json"), "w", encoding="utf-8") as f:
         json.dump(figures, f, indent=1)
-    page = "# Figures\n\n" + (
+    page = (
         f"`loadgen/figures.py --rounds {args.rounds} --seconds {args.seconds}`, commit "
         f"`{figures['commit'][:12]}`; {figures['machine']['cpu']}, {figures['machine']['cores']} "
         f"cores, Linux {figures['machine']['kernel']}.\n\n") + table(figures)
