@@ -7,6 +7,7 @@
 #include "common/api/methods.h"
 #include "common/api/parse.h"
 #include "common/base/log.h"
+#include "common/base/recycled.h"
 #include "proxy/member_list.h"
 
 namespace coppice::proxy {
@@ -31,8 +32,8 @@ bool IsRead(const api::Request& request) {
 
 }  // namespace
 
-// The answer of a group's upstream request, wherever it is sent. Its memory is reused.
-class ProxyNode::GroupReplier final : public api::Replier {
+// The answer of a group's upstream request, wherever it is sent.
+class ProxyNode::GroupReplier final : public api::Replier, public Recycled<GroupReplier> {
  public:
   GroupReplier(ProxyNode& node, GroupId id) : node_(node), id_(id) {}
 
@@ -53,31 +54,7 @@ class ProxyNode::GroupReplier final : public api::Replier {
 
   GroupId id() const { return id_; }
 
-  static void* operator new(std::size_t size) {
-    auto& free = FreeList().blocks;
-    if (free.empty()) return ::operator new(size);
-    void* block = free.back();
-    free.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    auto& free = FreeList().blocks;
-    free.size() < kFreeMax ? free.push_back(block) : ::operator delete(block);
-  }
-
  private:
-  static constexpr std::size_t kFreeMax = 4096;
-  struct Blocks {
-    ~Blocks() {
-      for (void* block : blocks) ::operator delete(block);
-    }
-    std::vector<void*> blocks;
-  };
-  static Blocks& FreeList() {
-    thread_local Blocks list;
-    return list;
-  }
-
   ProxyNode& node_;
   const GroupId id_;
 };

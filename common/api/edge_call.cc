@@ -14,37 +14,6 @@
 namespace coppice::api {
 namespace {
 
-// PendingCalls that are not in use. One list a thread, as a loop's calls stay on their loop.
-class FreeList {
- public:
-  ~FreeList() {
-    while (first_ != nullptr) ::operator delete(std::exchange(first_, first_->next));
-  }
-  void* Take(std::size_t size) {
-    if (first_ == nullptr) return ::operator new(size);
-    --count_;
-    return std::exchange(first_, first_->next);
-  }
-  void Give(void* memory) {
-    if (count_ == kKept) return ::operator delete(memory);
-    ++count_;
-    first_ = new (memory) Free{first_};
-  }
-
- private:
-  struct Free {
-    Free* next;
-  };
-  static constexpr int kKept = 4096;
-  Free* first_ = nullptr;
-  int count_ = 0;
-};
-
-FreeList& LoopsFreeList() {
-  thread_local FreeList list;
-  return list;
-}
-
 // An answer that is made as the client takes it.
 class PartsSender final : public CallState {
  public:
@@ -93,13 +62,6 @@ void PendingCalls::Remove(Link& link) {
   link.prev->next = link.next;
   link.next->prev = link.prev;
   link.prev = link.next = &link;
-}
-
-void* PendingCall::operator new(std::size_t size) {
-  return LoopsFreeList().Take(size);
-}
-void PendingCall::operator delete(void* memory) {
-  LoopsFreeList().Give(memory);
 }
 
 PendingCall::PendingCall(const Context& context, Request& request)

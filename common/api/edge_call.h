@@ -9,6 +9,7 @@
 
 #include "common/api/methods.h"
 #include "common/api/node.h"
+#include "common/base/recycled.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
 #include "common/rpc/server.h"
@@ -55,9 +56,12 @@ class PendingCalls {
 
 // A unary call on its way through the node: holds the request's bytes for as long as the node holds
 // the replier, and forgets the call once that is over, so that a late answer goes nowhere. Made and
-// destroyed once per request: its memory comes from a free list of the thread, and a request of up
-// to kInlineBytes (token included) allocates nothing.
-class PendingCall final : public Replier, public CallState, private PendingCalls::Link {
+// destroyed once per request: with Recycled, a request of up to kInlineBytes (token included)
+// allocates nothing.
+class PendingCall final : public Replier,
+                          public CallState,
+                          public Recycled<PendingCall>,
+                          private PendingCalls::Link {
  public:
   static constexpr std::size_t kInlineBytes = 160;
 
@@ -73,8 +77,6 @@ class PendingCall final : public Replier, public CallState, private PendingCalls
   ~PendingCall();  // unanswered: the client is told that the server stopped
   PendingCall(const PendingCall&) = delete;
   PendingCall& operator=(const PendingCall&) = delete;
-  static void* operator new(std::size_t size);
-  static void operator delete(void* memory);
 
   void Ok(std::span<const std::string_view> pieces, const Served& served) override;
   void Fail(const Status& status) override;

@@ -5,6 +5,7 @@
 
 #include "common/base/coding.h"
 #include "common/base/log.h"
+#include "common/base/recycled.h"
 #include "common/io/envelope.h"
 
 namespace coppice::node {
@@ -25,16 +26,6 @@ io::ReplyTail TailOf(const api::Served& served) {
   return tail;
 }
 
-// Memory of the request objects that just ended, for those that come next on this thread.
-struct FreeList {
-  ~FreeList() {
-    for (void* block : blocks) ::operator delete(block);
-  }
-  std::vector<void*> blocks;
-};
-thread_local FreeList t_free;
-constexpr std::size_t kFreeMax = 4096;
-
 }  // namespace
 
 // A reply that waits for credit: what it still has to send.
@@ -54,7 +45,8 @@ struct RequestServer::Peer {
   std::unordered_map<std::uint64_t, Sending> sending;
 };
 
-class RequestServer::StreamReplier final : public api::Replier {
+class RequestServer::StreamReplier final : public api::Replier,
+                                           public Recycled<StreamReplier> {
  public:
   StreamReplier(RequestServer& server, std::uint64_t connection_id, const io::Frame& frame)
       : server_(server),
@@ -65,17 +57,6 @@ class RequestServer::StreamReplier final : public api::Replier {
     ++server_.received_;
   }
   ~StreamReplier() override { --server_.outstanding_; }
-
-  static void* operator new(std::size_t size) {
-    if (t_free.blocks.empty()) return ::operator new(size);
-    void* block = t_free.blocks.back();
-    t_free.blocks.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    if (t_free.blocks.size() >= kFreeMax) return ::operator delete(block);
-    t_free.blocks.push_back(block);
-  }
 
   std::string_view Keep(std::string_view bytes) {
     bytes_.assign(bytes);
