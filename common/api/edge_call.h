@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -81,8 +80,7 @@ class PendingCall final : public Replier,
   void Ok(std::span<const std::string_view> pieces, const Served& served) override;
   void Fail(const Status& status) override;
   void FailNotProposed(const Status& status) override;
-  void Parts(std::size_t total, std::function<bool(std::string&)> next,
-             const Served& served) override;
+  void Parts(std::uint64_t total, std::unique_ptr<PartSource> source) override;
   void OnDone() override;
 
   // When the edge gives up; kNever if the client brought its own deadline.
@@ -90,7 +88,8 @@ class PendingCall final : public Replier,
   static PendingCall& From(PendingCalls::Link& link) { return static_cast<PendingCall&>(link); }
 
  private:
-  rpc::Call* Take(StatusCode code, const Served* served);
+  rpc::Call* Take();
+  void Count(StatusCode code, const Served* served);
 
   rpc::Call* call_;  // null once answered or gone
   EdgeObserver* const observer_;

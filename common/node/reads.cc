@@ -129,16 +129,14 @@ void Reads::ServeCursor(const mvcc::ReadView& view, const mvcc::RangeOp& op, api
   const api::ResponseHeader header{facts_->cluster_id, facts_->node, cursor->revision(), view.term};
   const api::RangeResponse response(header, {}, cursor->more(), cursor->count());
   const std::size_t total = response.prefix().size() + cursor->bytes() + response.suffix().size();
-  replier.Parts(
-      total,
-      [cursor, prefix = std::string(response.prefix()),
-       suffix = std::string(response.suffix())](std::string& out) mutable {
-        out.append(std::exchange(prefix, {}));
-        if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
-        out.append(suffix);
-        return false;
-      },
-      served);
+  auto next = [cursor, prefix = std::string(response.prefix()),
+               suffix = std::string(response.suffix())](std::string& out) mutable {
+    out.append(std::exchange(prefix, {}));
+    if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
+    out.append(suffix);
+    return false;
+  };
+  replier.Parts(total, std::make_unique<api::MadeParts>(std::move(next), served));
 }
 
 void Reads::ServeTxn(const mvcc::ReadView& view, const mvcc::TxnOp& txn, api::Replier& replier,
