@@ -1,9 +1,11 @@
 #include "common/node/replica_core.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <variant>
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 
 namespace coppice::node {
@@ -14,6 +16,17 @@ namespace {
 
 constexpr Micros kRetryInterval = 500 * kMillisecond;
 constexpr Micros kFlushCheck = 1 * kSecond;
+
+// A disk that could not be written or synced, or that lost what it held: neither the store nor a
+// later sync can be trusted. What was acknowledged is in the log.
+void EndProcessIfInDoubt(const Status& status) {
+  if (status.code() != StatusCode::kInternal && status.code() != StatusCode::kDataLoss) return;
+  COPPICE_LOG(kError,
+              "the store cannot be written, so this process ends: {}. What it held is in the "
+              "voters' logs; mend the disk, then start it again",
+              MessageOf(status));
+  std::_Exit(74);  // EX_IOERR; no destructor may touch the store any more
+}
 
 }  // namespace
 
@@ -120,7 +133,9 @@ void ReplicaCore::CollectMeta(Batch& batch) {
 bool ReplicaCore::TryApply(const Batch& batch) {
   const std::vector<EntryPtr>& entries = batch.entries;
   mvcc::ApplyOutput out;
+  failpoint::Pass("apply.before");
   if (const Status status = store_.Apply(entries, batch.meta, out); !status.ok()) {
+    EndProcessIfInDoubt(status);
     if (stuck_reason_.ok()) {
       COPPICE_LOG(kError,
                   "cannot apply entry {}: {}. This node serves what it has and is not ready",
@@ -129,6 +144,7 @@ bool ReplicaCore::TryApply(const Batch& batch) {
     stuck_reason_ = status;
     return false;
   }
+  failpoint::Pass("apply.after");
   stuck_reason_ = OkStatus();
   applied_ = entries.back()->index();
   applied_term_ = entries.back()->term();
@@ -196,7 +212,8 @@ void ReplicaCore::PerformGate() {
 
 void ReplicaCore::MaybeFlush() {
   if (flushing_ || store_.flushed() == applied_) return;
-  const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
+  const bool due = loop_.now() - last_flush_ >= options_.flush_interval ||
+                   failpoint::Reached("flush.due") != failpoint::Fault::kNone;
   // A flush that failed leaves the bytes where they are: no second one at once.
   if (!due && (store_.unflushed_bytes() < options_.flush_bytes ||
                loop_.now() - last_flush_ < kFlushCheck)) {
@@ -210,7 +227,10 @@ void ReplicaCore::MaybeFlush() {
 
 // On the flush thread.
 void ReplicaCore::RunFlush() {
+  failpoint::Pass("flush.before");
   const Status status = store_.Flush();
+  EndProcessIfInDoubt(status);
+  failpoint::Pass("flush.after");
   loop_.Post([this, status] {
     flushing_ = false;
     if (!status.ok()) {
