@@ -1,6 +1,8 @@
 #include "common/io/asio_connection.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -23,6 +25,24 @@ constexpr std::size_t kHelloBytesMax = 1024;
 
 std::atomic<std::uint64_t> g_last_id{0};
 
+// A path on which packets are lost says nothing. After an outage TCP sends again only once its
+// interval, which doubles each time, is over: about as late as the outage was long. A connection
+// on which nothing was acknowledged for so long is given up, and a new one tried at once.
+constexpr int kUnacknowledgedMaxMs = 5000;
+constexpr int kIdleProbeSeconds = 2;
+
+void SetOption(int socket, int level, int option, int value) {
+  // Without the option a loss is noticed late, and nothing is wrong.
+  (void)setsockopt(socket, level, option, &value, sizeof value);
+}
+
+void NoticeLoss(int socket) {
+  SetOption(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMaxMs);
+  SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, kIdleProbeSeconds);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+}
+
 std::uint64_t RandomNonce() {
   std::uint64_t nonce = 0;
   COPPICE_CHECK(getrandom(&nonce, sizeof nonce, 0) == sizeof nonce);
@@ -41,6 +61,7 @@ AsioConnection::AsioConnection(Loop& loop, Socket socket, const TransportOptions
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  NoticeLoss(socket_.native_handle());
 }
 
 AsioConnection::~AsioConnection() {

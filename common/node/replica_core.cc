@@ -212,13 +212,13 @@ void ReplicaCore::PerformGate() {
 
 void ReplicaCore::MaybeFlush() {
   if (flushing_ || store_.flushed() == applied_) return;
-  const bool due = loop_.now() - last_flush_ >= options_.flush_interval ||
-                   failpoint::Reached("flush.due") != failpoint::Fault::kNone;
+  const Time since = loop_.now() - last_flush_;
   // A flush that failed leaves the bytes where they are: no second one at once.
-  if (!due && (store_.unflushed_bytes() < options_.flush_bytes ||
-               loop_.now() - last_flush_ < kFlushCheck)) {
-    return;
-  }
+  if (since < kFlushCheck) return;
+  const bool due = since >= options_.flush_interval ||
+                   store_.unflushed_bytes() >= options_.flush_bytes ||
+                   failpoint::Reached("flush.due") != failpoint::Fault::kNone;
+  if (!due) return;
   if (flusher_.joinable()) flusher_.join();
   flushing_ = true;
   last_flush_ = loop_.now();

@@ -157,7 +157,7 @@ def refuse_to_start(rig, name):
     rig.did(f"start with {point}", name)
     rig.cluster.arm(name, point)
     rig.cluster.start(name)
-    code = rig.exit_code(name, 10)
+    code = rig.exit_code(name, 4)
     # A store without files yet has nothing to read.
     if code is None and point.startswith("store.read"):
         rig.cluster.kill(name)

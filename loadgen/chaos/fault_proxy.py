@@ -82,8 +82,11 @@ class FaultProxy:
     def _run(self):
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
-        for connection in self.connections:
-            connection.reset()
+        self.loop.set_exception_handler(lambda *_: None)  # what is cancelled has nothing to tell
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     async def _listen(self):
         self.changed = asyncio.Event()

@@ -60,7 +60,8 @@ def enter_namespaces():
     if INSIDE in os.environ:
         return
     unshare = ["unshare", "--net", "--mount"] + (["--map-root-user"] if os.geteuid() else [])
-    probe = "ip link set lo up && ip link add chaos0 type veth peer name chaos1"
+    probe = ("mount -t tmpfs chaos /run && ip link set lo up && "
+             "ip link add chaos0 type veth peer name chaos1")
     try:
         done = subprocess.run(unshare + ["sh", "-c", probe], capture_output=True, text=True,
                               timeout=20, check=False)
@@ -69,7 +70,9 @@ def enter_namespaces():
         why = str(error)
     os.environ[INSIDE] = why or "yes"
     if not why:
-        os.execvp(unshare[0], unshare + ["sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+        # /run is `ip netns`'s, and of our own, so that nothing stays behind.
+        prepare = "mount -t tmpfs chaos /run && ip link set lo up && exec \"$@\""
+        os.execvp(unshare[0], unshare + ["sh", "-c", prepare, "sh",
                                          sys.executable, os.path.abspath(__file__)] + sys.argv[1:])
 
 
