@@ -63,6 +63,7 @@ class IoServices final : public IoPort {
   void WritesDone(std::vector<WriteOutcome> outcomes) override {
     node_.WritesDone(std::move(outcomes));
   }
+  void Defragmented(const Status& status) override { node_.Defragmented(status); }
   void FactsChanged(const FactsPtr& facts) override;
 
  private:

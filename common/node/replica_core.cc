@@ -72,6 +72,7 @@ void ReplicaCore::Start() {
 }
 
 Status ReplicaCore::Stop() {
+  store_.backend().StopCompacting();
   if (flusher_.joinable()) flusher_.join();
   return store_.Flush();
 }
@@ -92,6 +93,13 @@ void ReplicaCore::Propose(int loop, std::vector<WriteIntent> intents) {
 void ReplicaCore::MoveLeader(NodeId to) {
   loop_.Post([this, to] {
     if (hooks_.move_leader) hooks_.move_leader(to);
+  });
+}
+
+void ReplicaCore::Defragment() {
+  loop_.Post([this] {
+    defragment_ = true;
+    loop_.Wake(*this, io::Loop::Phase::kCore);
   });
 }
 
@@ -217,28 +225,36 @@ void ReplicaCore::PerformGate() {
 }
 
 void ReplicaCore::MaybeFlush() {
-  if (flushing_ || store_.flushed() == applied_) return;
-  const Time since = loop_.now() - last_flush_;
-  // A flush that failed leaves the bytes where they are: no second one at once.
-  if (since < kFlushCheck) return;
-  const bool due = since >= options_.flush_interval ||
-                   store_.unflushed_bytes() >= options_.flush_bytes ||
-                   failpoint::Reached("flush.due") != failpoint::Fault::kNone;
-  if (!due) return;
+  if (flushing_ || (!defragment_ && !FlushDue())) return;
   if (flusher_.joinable()) flusher_.join();
   flushing_ = true;
   last_flush_ = loop_.now();
-  flusher_ = std::thread([this] { RunFlush(); });
+  flusher_ =
+      std::thread([this, defragment = std::exchange(defragment_, false)] { RunFlush(defragment); });
+}
+
+bool ReplicaCore::FlushDue() const {
+  if (store_.flushed() == applied_) return false;
+  const Time since = loop_.now() - last_flush_;
+  // A flush that failed leaves the bytes where they are: no second one at once.
+  if (since < kFlushCheck) return false;
+  return since >= options_.flush_interval || store_.unflushed_bytes() >= options_.flush_bytes ||
+         failpoint::Reached("flush.due") != failpoint::Fault::kNone;
 }
 
 // On the flush thread.
-void ReplicaCore::RunFlush() {
+void ReplicaCore::RunFlush(bool defragment) {
   failpoint::Pass("flush.before");
   const Status status = store_.Flush();
   EndProcessIfInDoubt(status);
   failpoint::Pass("flush.after");
-  loop_.Post([this, status] {
+  Status defragmented = status;
+  if (defragment && status.ok()) defragmented = store_.backend().CompactRange("", "");
+  loop_.Post([this, status, defragment, defragmented] {
     flushing_ = false;
+    for (int loop = 0; defragment && loop < static_cast<int>(ios_.size()); ++loop) {
+      OnIo(loop, [defragmented](IoPort& io) { io.Defragmented(defragmented); });
+    }
     if (!status.ok()) {
       COPPICE_LOG(kError, "cannot flush the store: {}; the log keeps what it would have saved",
                   MessageOf(status));
