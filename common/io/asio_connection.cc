@@ -89,6 +89,10 @@ void AsioConnection::Start(ConnectionHandler& handler) {
   COPPICE_CHECK(state_ == State::kReady);
   state_ = State::kOpen;
   handler_ = &handler;
+  if ((options_.hello.features & peer_.features & kFeaturePings) != 0) {
+    liveness_.emplace(options_.liveness_tick, loop_.now());
+    AwaitTick();
+  }
   handler.OnOpen(*this);
   ParsePackets();
   AwaitRead();
@@ -136,12 +140,35 @@ std::string& AsioConnection::BeginFrame(const Frame& frame, std::size_t payload_
   }
   if (packet_ == std::string::npos) packet_ = OpenPacket(out_);
   PutFrameHeader(out_, frame, payload_size);
+  if (liveness_) liveness_->Sent();
   loop_.Wake(*this, Loop::Phase::kFlush);
   return out_;
 }
 
 void AsioConnection::OnTurn(Time /*now*/) {
   Flush();
+}
+
+void AsioConnection::AwaitTick() {
+  tick_timer_ = loop_.RunAt(loop_.now() + options_.liveness_tick, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Tick();
+  });
+}
+
+void AsioConnection::Tick() {
+  tick_timer_ = 0;
+  const Liveness::Act act = liveness_->Tick(loop_.now());
+  if (act == Liveness::Act::kGiveUp) {
+    const double silent_s =
+        static_cast<double>(Liveness::kSilentTicksMax * options_.liveness_tick) / kSecond;
+    return FailWith(StatusCode::kUnavailable, fmt::format("has sent nothing for {:g} s", silent_s));
+  }
+  if (act == Liveness::Act::kPing && unsent_bytes() == 0) {
+    Frame ping;
+    ping.type = FrameType::kPing;
+    Send(ping);
+  }
+  AwaitTick();
 }
 
 void AsioConnection::Flush() {
@@ -211,6 +238,7 @@ void AsioConnection::ReadSome() {
     in_.resize(old + static_cast<std::size_t>(n > 0 ? n : 0));
     if (n > 0) {
       total += static_cast<std::size_t>(n);
+      if (liveness_) liveness_->Received();
       if (static_cast<std::size_t>(n) < kChunk) break;
       continue;
     }
@@ -258,6 +286,7 @@ bool AsioConnection::HandleFrames(std::string_view frames) {
       return false;
     }
     if (state_ == State::kOpen) {
+      if (frame.type == FrameType::kPing) continue;
       handler_->OnFrame(*this, frame);
     } else if (state_ == State::kAwaitHello || state_ == State::kAwaitProof) {
       HandleHello(frame);
@@ -337,6 +366,7 @@ void AsioConnection::End(const Status& reason) {
   if (state_ == State::kClosed) return;
   const bool was_open = state_ == State::kOpen;
   state_ = State::kClosed;
+  if (tick_timer_ != 0) loop_.Cancel(tick_timer_);
   error_code ignored;
   socket_.close(ignored);
   loop_.Post([self = shared_from_this(), reason, was_open] {
