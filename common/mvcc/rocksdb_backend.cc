@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/mvcc/rocksdb_faults.h"
+#include "common/mvcc/rocksdb_log.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
@@ -65,7 +66,7 @@ rocksdb::DBOptions DbOptions(const RocksDbOptions& options) {
   db.skip_stats_update_on_db_open = true;
   db.max_background_jobs = 2;
   db.max_file_opening_threads = 1;
-  db.keep_log_file_num = 2;
+  db.info_log = StoreLog();
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.avoid_flush_during_shutdown = true;  // a clean end must not do more than a crash
   db.bytes_per_sync = 1U << 20;
