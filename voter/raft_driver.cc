@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 
 namespace coppice::voter {
@@ -90,7 +91,12 @@ bool RaftDriver::StepAll(Time now) {
   if (inputs_.empty() && proposals_.proposals.empty()) return false;
   std::vector<raft::Input> inputs;
   inputs.swap(inputs_);
-  for (raft::Input& input : inputs) core_->Step(now, std::move(input), out_);
+  for (raft::Input& input : inputs) {
+    if (std::holds_alternative<raft::ReadIndexRequest>(input)) {
+      failpoint::Pass("read_index.received");
+    }
+    core_->Step(now, std::move(input), out_);
+  }
   if (!proposals_.proposals.empty()) {
     proposal_bytes_ = 0;
     core_->Step(now, std::exchange(proposals_, {}), out_);
@@ -120,6 +126,7 @@ bool RaftDriver::WriteLog() {
     hard_state =
         wal::HardState{out_.hard_state->term, out_.hard_state->vote, out_.hard_state->commit};
   }
+  failpoint::Pass("wal.before_write");
   const coppice::Status status = wal_->Append(out_.append, hard_state);
   if (status.code() == StatusCode::kResourceExhausted) {
     if (!std::exchange(stalled_, true)) {
@@ -129,7 +136,9 @@ bool RaftDriver::WriteLog() {
   }
   if (!status.ok()) EndProcess(status);
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
+  failpoint::Pass("wal.before_sync");
   if (const coppice::Status synced = wal_->Sync(); !synced.ok()) EndProcess(synced);
+  failpoint::Pass("wal.after_sync");
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
@@ -167,6 +176,7 @@ void RaftDriver::Deliver() {
     hooks_.apply(out_.apply);
     inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});
   }
+  if (!out_.reads.empty()) failpoint::Pass("read_index.confirmed");
   for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
   for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
 }

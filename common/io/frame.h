@@ -17,8 +17,7 @@ constexpr std::size_t kPacketBytesMax = 80U << 20;
 enum class FrameType : std::uint8_t {
   kHello = 1,   // first in each direction
   kGoAway = 2,  // no new streams, please: this process is draining
-  kPing = 3,
-  kPong = 4,
+  kPing = 3,    // says that the sender is there; the transport's own
   // Class kRaft
   kRaft = 16,  // raft::EncodeMessage
   // Class kTail: log tail and ReadIndex

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/mvcc/rocksdb_faults.h"
+#include "common/mvcc/rocksdb_log.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
@@ -33,7 +35,7 @@ Status ToStatus(const rocksdb::Status& status) {
     code = StatusCode::kDataLoss;
   } else if (status.IsInvalidArgument()) {
     code = StatusCode::kFailedPrecondition;
-  } else if (status.IsIOError() || status.IsBusy() || status.IsTimedOut()) {
+  } else if (status.IsBusy() || status.IsTimedOut()) {
     code = StatusCode::kUnavailable;
   }
   return MakeStatus(code, "rocksdb: " + status.ToString());
@@ -53,6 +55,7 @@ rocksdb::CompressionType ToRocksDb(Compression compression) {
 
 rocksdb::DBOptions DbOptions(const RocksDbOptions& options) {
   rocksdb::DBOptions db;
+  db.env = StoreEnv();
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.atomic_flush = true;
@@ -63,7 +66,7 @@ rocksdb::DBOptions DbOptions(const RocksDbOptions& options) {
   db.skip_stats_update_on_db_open = true;
   db.max_background_jobs = 2;
   db.max_file_opening_threads = 1;
-  db.keep_log_file_num = 2;
+  db.info_log = StoreLog();
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.avoid_flush_during_shutdown = true;  // a clean end must not do more than a crash
   db.bytes_per_sync = 1U << 20;
@@ -124,8 +127,9 @@ class RocksDbBackend final : public KvBackend {
       if (!status.ok()) return ToStatus(status);
     }
     rocksdb::Status status = db_->Write(write_, &batch_);
-    // After a background error, such as a full disk, writes are refused until told otherwise.
-    if (!status.ok() && db_->Resume().ok()) status = db_->Write(write_, &batch_);
+    // After a background error writes are refused until told otherwise. A disk that was full is
+    // tried again; after a failed write or sync nothing is: a later sync may lie.
+    if (status.IsNoSpace() && db_->Resume().ok()) status = db_->Write(write_, &batch_);
     return ToStatus(status);
   }
 
@@ -213,6 +217,10 @@ StatusOr<std::unique_ptr<KvBackend>> OpenRocksDb(const std::string& path,
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       rocksdb::DB::Open(DbOptions(options), path, families, &handles, &db);
+  // Its lock comes back as one as well.
+  if (status.IsIOError() && !status.IsNoSpace()) {
+    return MakeStatus(StatusCode::kUnavailable, MessageOf(ToStatus(status)));
+  }
   if (!status.ok()) return ToStatus(status);
   return std::unique_ptr<KvBackend>(std::make_unique<RocksDbBackend>(
       std::unique_ptr<rocksdb::DB>(db), std::move(handles), options.no_background_work));

@@ -92,6 +92,8 @@ class KvBackend {
   };
   virtual ~KvBackend() = default;
   // Atomic, across families; ordered with other batches; lost in a crash unless flushed.
+  // Errors of this and of Flush: ResourceExhausted (no space: it may be tried again); Internal or
+  // DataLoss: what is on disk is in doubt, and the process must not go on writing there.
   virtual Status Apply(std::span<const Write> batch) = 0;
   virtual Status Get(Family family, std::string_view key,
                      std::string& value) const = 0;  // NotFound

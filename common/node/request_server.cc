@@ -193,11 +193,6 @@ void RequestServer::OnFrame(io::Connection& connection, const io::Frame& frame) 
     case io::FrameType::kCancel:
       peer->sending.erase(KeyOf(frame.stream));
       return;
-    case io::FrameType::kPing: {
-      io::Frame pong = frame;
-      pong.type = io::FrameType::kPong;
-      return connection.Send(pong);
-    }
     default:
       if (watches_ != nullptr) watches_->OnWatchFrame(connection, frame);
   }
