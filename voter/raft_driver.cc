@@ -1,6 +1,5 @@
 #include "voter/raft_driver.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "common/base/check.h"
@@ -11,14 +10,7 @@ namespace {
 
 constexpr Micros kSpaceRetry = 500 * kMillisecond;
 
-[[noreturn]] void EndProcess(const Status& status) {
-  COPPICE_LOG(
-      kError,
-      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
-      "peers; mend the disk, then start it again",
-      MessageOf(status));
-  std::_Exit(74);  // EX_IOERR; no destructor may touch the log any more
-}
+constexpr int kIoError = 74;  // EX_IOERR
 
 bool Differs(const raft::Status& a, const raft::Status& b) {
   return a.role != b.role || a.term != b.term || a.leader != b.leader || a.commit != b.commit;
@@ -55,6 +47,7 @@ void RaftDriver::Propose(raft::Proposal proposal) {
 }
 
 void RaftDriver::OnTurn(Time now) {
+  if (ended_) return;
   if (stalled_ && !Perform()) return RetryLater();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
   while (StepAll(now)) {
@@ -94,7 +87,17 @@ bool RaftDriver::Perform() {
   return true;
 }
 
-// False: the disk is full and nothing was written; the log is as it was.
+void RaftDriver::EndProcess(const coppice::Status& status) {
+  COPPICE_LOG(
+      kError,
+      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
+      "peers; mend the disk, then start it again",
+      MessageOf(status));
+  ended_ = true;
+  hooks_.end_process(kIoError);
+}
+
+// False: the disk is full and nothing was written, so the log is as it was; or it failed.
 bool RaftDriver::WriteLog() {
   if (!out_.needs_sync()) return true;
   std::optional<wal::HardState> hard_state;
@@ -109,9 +112,15 @@ bool RaftDriver::WriteLog() {
     }
     return false;
   }
-  if (!status.ok()) EndProcess(status);
+  if (!status.ok()) {
+    EndProcess(status);
+    return false;
+  }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
-  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) EndProcess(synced);
+  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) {
+    EndProcess(synced);
+    return false;
+  }
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
