@@ -9,6 +9,20 @@ namespace coppice::sim {
 const std::vector<CoverageLine>& CoverageLines() {
   static const std::vector<CoverageLine> kLines = {
       {"elections", "a voter became leader"},
+      // Of the clients (clients/workload.cc).
+      {"operations", "requests that succeeded"},
+      {"reads-repeated", "a read was sent again after it failed"},
+      {"outcomes-unknown", "a mutation whose client does not know whether it was done"},
+      {"reads-bounded", "bounded reads answered"},
+      {"reads-in-session", "reads with a session revision answered"},
+      {"refused-future", "a read of a revision that is not there yet was refused"},
+      {"refused-compacted", "a read of a compacted revision was refused"},
+      {"watches-resumed", "a watch went on over another stream"},
+      {"watches-compacted", "a watch was canceled because of a compaction"},
+      {"watch-events", "events that watches saw"},
+      {"watch-progress", "progress responses"},
+      {"watch-fragments", "responses that said that more of the revision follows"},
+      {"slow-readers", "a watch stream that was not read for a while"},
   };
   return kLines;
 }
