@@ -94,7 +94,6 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
   wal_options.cluster_id = cluster_id_;
   wal_options.node_id = self_.value();
   wal_options.segment_bytes = options_.wal_segment_bytes;
-  wal::Recovered recovered;
   Status opened = OkStatus();
   std::optional<BootLog> boot;
   // Entries come once the whole log is verified. They are not gathered first: what is applied needs
@@ -104,16 +103,16 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     if (boot) boot->Replay(entry);
   };
   COPPICE_ASSIGN_OR_RETURN(
-      wal, wal::Wal::Open(*storage_.disk, member + "/wal", wal_options, replay, recovered));
+      wal, wal::Wal::Open(*storage_.disk, member + "/wal", wal_options, replay, recovered_));
   if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
   COPPICE_RETURN_IF_ERROR(opened);
   const Index applied = boot->applied();
-  if (applied > recovered.last_index) {
+  if (applied > recovered_.last_index) {
     return MakeStatus(
         StatusCode::kDataLoss,
         fmt::format("{}: the state has applied entry {} and the log ends at {}: part of the log is "
                     "missing. Restore the directory, or remove this member and add it anew",
-                    options_.data_dir, applied.value(), recovered.last_index.value()));
+                    options_.data_dir, applied.value(), recovered_.last_index.value()));
   }
   raft::Configuration configuration;
   const std::string saved = store->GetMeta(node::kConfigurationKey);
@@ -121,7 +120,7 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     for (const PeerAddress& voter : voters_) configuration.voters.push_back(voter.id);
     std::sort(configuration.voters.begin(), configuration.voters.end());
   }
-  return boot->Finish(recovered, std::move(configuration));
+  return boot->Finish(recovered_, std::move(configuration));
 }
 
 Status Voter::Init() {

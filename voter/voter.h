@@ -58,6 +58,7 @@ class Voter {
   node::Runtime& runtime() { return runtime_; }
   node::StoreTier& tier() { return *tier_; }
   const RaftDriver& driver() const { return *driver_; }
+  const wal::Recovered& recovered() const { return recovered_; }  // what its log held at the start
 
  private:
   Voter(const VoterOptions& options, node::Host& host, node::Storage storage);
@@ -91,6 +92,7 @@ class Voter {
   const node::Storage storage_;
   node::Runtime runtime_;
   std::unique_ptr<io::File> lock_;
+  wal::Recovered recovered_;
   NodeId self_;
   std::uint64_t cluster_id_ = 0;
   std::uint64_t boot_nonce_ = 0;

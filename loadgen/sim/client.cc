@@ -102,7 +102,8 @@ class SimClient::ClientCall final : public Call {
       timer_ = client_.After(options.timeout, [this] {
         timer_ = 0;
         channel_->Put(ItemKind::kCancel, number_);
-        End({MakeStatus(StatusCode::kDeadlineExceeded, "deadline exceeded"), {},
+        End({MakeStatus(StatusCode::kDeadlineExceeded, "deadline exceeded"),
+             {},
              !channel_->connected()});
       });
     }
@@ -215,8 +216,8 @@ void SimClient::Channel::Lost(std::string_view why) {
   }
 }
 
-SimClient::SimClient(Fabric& fabric, const Options& options,
-                     const std::vector<Endpoint>& endpoints, std::vector<Address> addresses)
+SimClient::SimClient(Fabric& fabric, const Options& options, const std::vector<Endpoint>& endpoints,
+                     std::vector<Address> addresses)
     : fabric_(fabric),
       options_(options),
       clock_(fabric.scheduler, options.clock_start, options.clock_ppm),

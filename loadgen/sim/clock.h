@@ -45,8 +45,8 @@ class MachineClock final : public Clock {
   static constexpr std::int64_t kUnixOffset = 1'700'000'000 * kMillion;
 
   Time At(Time true_time) const {
-    return base_local_ + static_cast<Time>(static_cast<__int128>(true_time - base_true_) * rate_ /
-                                           kMillion);
+    return base_local_ +
+           static_cast<Time>(static_cast<__int128>(true_time - base_true_) * rate_ / kMillion);
   }
   void Rebase() {
     const Time local = At(scheduler_.now());

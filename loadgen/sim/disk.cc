@@ -49,7 +49,7 @@ Status SimDisk::Enter() {
   COPPICE_RETURN_IF_ERROR(Alive());
   if (die_in_ == 0 || --die_in_ > 0) return OkStatus();
   if (process_ == nullptr) return OkStatus();
-  fabric_.coverage.Add("crashes inside a disk operation");
+  fabric_.coverage.Add("crashes-inside-a-disk-operation");
   process_->Die();
   return DeadStatus();
 }

@@ -88,7 +88,7 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
     case FaultKind::kPowerLoss: {
       if (!machine.up()) return;
       const bool power = kind == FaultKind::kPowerLoss;
-      world_.coverage().Add(power ? "power losses" : "processes killed");
+      world_.coverage().Add(power ? "power-losses" : "processes-killed");
       // Now and then several at once: a rack, or all there are.
       const std::size_t count = rng.Chance(0.15) ? rng.Below(world_.machines()) + 1 : 1;
       world_.Kill(machine, power, rng);
@@ -102,16 +102,16 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
       return;
     }
     case FaultKind::kPause:
-      world_.coverage().Add("processes paused");
+      world_.coverage().Add("processes-paused");
       return machine.Pause(rng.Chance(0.5) ? rng.Between(1, election / 2)
                                            : rng.Between(election / 2, 3 * election));
     case FaultKind::kClockJump:
-      world_.coverage().Add("clock jumps");
+      world_.coverage().Add("clock-jumps");
       machine.clock().Jump(rng.Between(10 * kMillisecond, 20 * kSecond));
       if (machine.up()) machine.process()->ClockChanged();
       return;
     case FaultKind::kClockRate: {
-      world_.coverage().Add("clocks run fast or slow");
+      world_.coverage().Add("clocks-run-fast-or-slow");
       machine.clock().SetRate(kPpm + rng.Between(-kPpm / 20, kPpm / 20));
       if (machine.up()) machine.process()->ClockChanged();
       Later(rng.Between(1, 10) * kSecond, [this, &machine] {
@@ -122,11 +122,11 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
     }
     case FaultKind::kStop:
       if (!machine.up()) return;
-      world_.coverage().Add("processes stopped in order");
+      world_.coverage().Add("processes-stopped-in-order");
       return machine.Stop();
     default:  // kWipe
       if (machine.tier() != Tier::kLearner || !machine.up()) return;
-      world_.coverage().Add("learners wiped");
+      world_.coverage().Add("learners-wiped");
       world_.Kill(machine, true, rng);
       machine.Wipe();
       return world_.StartLater(machine, pause);
@@ -163,7 +163,7 @@ void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
       return Cut(ways, time);
     }
     case FaultKind::kOneWay: {
-      world_.coverage().Add("one-way partitions");
+      world_.coverage().Add("one-way-partitions");
       const bool out = rng.Chance(0.5);
       for (int i = 0; i < machines; ++i) {
         if (i == host || !rng.Chance(0.6)) continue;
@@ -172,7 +172,7 @@ void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
       return Cut(ways, time);
     }
     case FaultKind::kIsolate:
-      world_.coverage().Add("hosts isolated");
+      world_.coverage().Add("hosts-isolated");
       for (int i = 0; i < hosts; ++i) {
         if (i == host) continue;
         ways.emplace_back(host, i);
@@ -180,7 +180,7 @@ void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
       }
       return Cut(ways, time);
     case FaultKind::kSlowLink: {
-      world_.coverage().Add("slow links");
+      world_.coverage().Add("slow-links");
       const Micros latency = rng.Between(5 * kMillisecond, 500 * kMillisecond);
       const std::int64_t bytes = rng.Between(10'000, 1'000'000);
       for (int i = 0; i < hosts; ++i) {
@@ -217,7 +217,7 @@ void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
         if (!all && a != host && b != host) return false;
         return Rng(salt, flow).Chance(share);
       });
-      world_.coverage().Add("connections reset", static_cast<std::uint64_t>(count));
+      world_.coverage().Add("connections-reset", static_cast<std::uint64_t>(count));
       return;
     }
   }
@@ -230,7 +230,7 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
   const Micros time = rng.Between(500 * kMillisecond, 6 * kSecond);
   switch (kind) {
     case FaultKind::kDiskFull: {
-      world_.coverage().Add("disks full");
+      world_.coverage().Add("disks-full");
       const bool store = rng.Chance(0.4);
       if (store) {
         machine->rows().SetFailure(
@@ -245,18 +245,18 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
     }
     case FaultKind::kDiskError: {
       using Operation = io::MemoryDisk::Operation;
-      constexpr Operation kOperations[] = {Operation::kSync, Operation::kSync, Operation::kWrite,
-                                           Operation::kRename, Operation::kSyncDirectory,
-                                           Operation::kOpen};
+      constexpr Operation kOperations[] = {Operation::kSync,          Operation::kSync,
+                                           Operation::kWrite,         Operation::kRename,
+                                           Operation::kSyncDirectory, Operation::kOpen};
       disk.FailNth(kOperations[rng.Below(6)], rng.Below(20) + 1,
                    MakeStatus(StatusCode::kInternal, "Input/output error"));
-      world_.coverage().Add("disk operations made to fail");
+      world_.coverage().Add("disk-operations-made-to-fail");
       return;
     }
     case FaultKind::kBitFlip:
       return FlipBit(*machine, rng);
     case FaultKind::kSlowDisk: {
-      world_.coverage().Add("slow disks");
+      world_.coverage().Add("slow-disks");
       const Micros slow = rng.Between(5 * kMillisecond, 400 * kMillisecond);
       machine->disk().SetSyncTime(slow / 4, slow);
       return Later(time, [machine] { machine->disk().SetSyncTime(50, 500); });
@@ -281,10 +281,10 @@ void Faults::FlipBit(Machine& machine, Rng& rng) {
   }
   if (!path.empty()) {
     // Mostly where something is written.
-    const std::uint64_t offset = rng.Chance(0.8) ? rng.Below(std::min<std::uint64_t>(size, 4096))
-                                                 : rng.Below(size);
+    const std::uint64_t offset =
+        rng.Chance(0.8) ? rng.Below(std::min<std::uint64_t>(size, 4096)) : rng.Below(size);
     machine.damaged = true;
-    world_.coverage().Add("bits flipped in a log");
+    world_.coverage().Add("bits-flipped-in-a-log");
     (void)machine.disk().memory().FlipBit(path, offset, static_cast<int>(rng.Below(8)));
   }
   world_.StartLater(machine, rng.Between(50 * kMillisecond, 2 * kSecond));

@@ -240,8 +240,7 @@ void GrpcPort::ServerCall::AppendPart(std::string_view part) {
 }
 
 void GrpcPort::ServerCall::Finish(
-    const Status& status,
-    std::span<const std::pair<std::string_view, std::string_view>> trailers) {
+    const Status& status, std::span<const std::pair<std::string_view, std::string_view>> trailers) {
   if (std::exchange(finished_, true)) return;
   if (!status.ok()) out_.clear();
   end_.push_back(static_cast<char>(status.code()));
@@ -288,13 +287,13 @@ void GrpcPort::ServerCall::Over() {
 
 GrpcPort::GrpcPort(Process& process, std::uint16_t port, std::vector<Target> targets)
     : process_(process), targets_(std::move(targets)) {
-  process.fabric().network.Listen(
-      process.host_id(), port, [this](std::uint64_t flow) -> SocketHandler* {
-        const Target& target = targets_[next_++ % targets_.size()];
-        auto channel = std::make_shared<Channel>(*this, target, flow);
-        channels_.emplace(flow, channel);
-        return channel.get();
-      });
+  process.fabric().network.Listen(process.host_id(), port,
+                                  [this](std::uint64_t flow) -> SocketHandler* {
+                                    const Target& target = targets_[next_++ % targets_.size()];
+                                    auto channel = std::make_shared<Channel>(*this, target, flow);
+                                    channels_.emplace(flow, channel);
+                                    return channel.get();
+                                  });
 }
 
 // The process is at its end: its handlers are told, while they live.

@@ -15,15 +15,15 @@
 namespace coppice::sim {
 
 enum class ItemKind : std::uint8_t {
-  kOpen = 1,    // client: the request headers
-  kMessage,     // client: one message
-  kHalfClose,   // client
-  kCancel,      // client
-  kCredit,      // client: it has read so many bytes
-  kPing,        // client
-  kData,        // server: a part of the stream of messages, each with its size u32 in front
-  kEnd,         // server: status and trailers
-  kPong,        // server
+  kOpen = 1,   // client: the request headers
+  kMessage,    // client: one message
+  kHalfClose,  // client
+  kCancel,     // client
+  kCredit,     // client: it has read so many bytes
+  kPing,       // client
+  kData,       // server: a part of the stream of messages, each with its size u32 in front
+  kEnd,        // server: status and trailers
+  kPong,       // server
 };
 
 struct Item {

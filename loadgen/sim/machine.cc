@@ -57,8 +57,7 @@ node::CommonFlags Machine::Flags() const {
 node::Storage Machine::StorageOf() {
   node::Storage storage;
   storage.disk = &disk_;
-  storage.open_backend =
-      [this](const std::string&) -> StatusOr<std::unique_ptr<mvcc::KvBackend>> {
+  storage.open_backend = [this](const std::string&) -> StatusOr<std::unique_ptr<mvcc::KvBackend>> {
     return std::make_unique<SimBackend>(rows_, *process_, plan_.flush_chance);
   };
   return storage;

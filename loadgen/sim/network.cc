@@ -1,5 +1,7 @@
 #include "loadgen/sim/network.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/base/check.h"
@@ -133,7 +135,8 @@ std::size_t Network::unsent_bytes(std::uint64_t flow_id, const SocketHandler& ha
 Micros Network::Delay(Flow& flow, std::uint64_t id, int side, std::size_t size) {
   const Way& w = way(flow.ends[side].host, flow.ends[1 - side].host);
   Rng rng(seed_ ^ Mix64(id * 2 + static_cast<std::uint64_t>(side)), kStreamWays + ++flow.packets);
-  Micros delay = w.latency + static_cast<Micros>(rng.Below(static_cast<std::uint64_t>(w.jitter) + 1));
+  Micros delay =
+      w.latency + static_cast<Micros>(rng.Below(static_cast<std::uint64_t>(w.jitter) + 1));
   if (w.slows > 0) {
     delay += w.slow_latency / 2 +
              static_cast<Micros>(rng.Below(static_cast<std::uint64_t>(w.slow_latency) + 1));
@@ -141,7 +144,7 @@ Micros Network::Delay(Flow& flow, std::uint64_t id, int side, std::size_t size) 
   for (Micros again = kRetransmit; w.loss > 0 && again <= kRetransmitMax; again *= 2) {
     if (!rng.Chance(w.loss)) break;
     delay += again;
-    coverage_.Add("packets lost");
+    coverage_.Add("packets-lost");
   }
   if (w.bytes_per_second > 0) {
     delay += static_cast<Micros>(size) * kSecond / w.bytes_per_second;
@@ -181,9 +184,18 @@ void Network::Arrived(std::uint64_t id, int side) {
     SocketHandler* const sender = end.handler;
     trace_.Add(id * 2 + static_cast<std::uint64_t>(side), static_cast<std::uint64_t>(packet.kind),
                Crc32c(0, packet.bytes) + (packet.bytes.size() << 32));
+    if (trace_.text != nullptr) Write(flow, id, side, packet);
     if (was_full && sender != nullptr) sender->OnTaken();
     Take(id, side, std::move(packet));
   }
+}
+
+void Network::Write(const Flow& flow, std::uint64_t id, int side, const Packet& packet) const {
+  constexpr const char* kKinds[] = {"syn", "synack", "refused", "data", "fin", "reset"};
+  fmt::print(trace_.text, "{:.6f} net {}>{}:{} #{} {} {}\n",
+             static_cast<double>(scheduler_.now()) / kSecond, flow.ends[side].host,
+             flow.ends[1 - side].host, flow.port, id, kKinds[static_cast<int>(packet.kind)],
+             packet.bytes.size());
 }
 
 void Network::Take(std::uint64_t id, int side, Packet packet) {
@@ -228,7 +240,7 @@ void Network::AnswerReset(std::uint64_t id, int side) {
     if (flow.ends[side].sent.empty() && flow.ends[1 - side].sent.empty()) flows_.erase(id);
     return;
   }
-  if (flow.ends[1 - side].silent) coverage_.Add("half-open connections found");
+  if (flow.ends[1 - side].silent) coverage_.Add("half-open-connections-found");
   flow.ends[1 - side].silent = false;
   Put(id, flow, 1 - side, Kind::kReset, {}, scheduler_.now());
 }

@@ -40,11 +40,11 @@ class Network {
   struct Way {
     Micros latency = 200;
     Micros jitter = 100;
-    double loss = 0;                   // of packets; each costs a retransmission timeout
+    double loss = 0;                    // of packets; each costs a retransmission timeout
     std::int64_t bytes_per_second = 0;  // 0: no limit
-    int cuts = 0;                      // faults that cut it now
-    int slows = 0;                     // ... and that slow it down
-    Micros slow_latency = 0;           // added while slowed down
+    int cuts = 0;                       // faults that cut it now
+    int slows = 0;                      // ... and that slow it down
+    Micros slow_latency = 0;            // added while slowed down
   };
   using Accept = std::function<SocketHandler*(std::uint64_t flow)>;
 
@@ -105,6 +105,7 @@ class Network {
   Micros Delay(Flow& flow, std::uint64_t id, int side, std::size_t size);
   void Arrived(std::uint64_t id, int side);
   void Take(std::uint64_t id, int side, Packet packet);
+  void Write(const Flow& flow, std::uint64_t id, int side, const Packet& packet) const;
   void TakeSyn(std::uint64_t id, int side);
   void AnswerReset(std::uint64_t id, int side);
   void EndFlow(std::uint64_t id, int side_told);

@@ -10,22 +10,30 @@ namespace coppice::sim {
 namespace {
 
 constexpr std::string_view kNames[kFaultKinds] = {
-    "kill",       "power-loss", "pause",     "partition",  "one-way",    "isolate",
-    "slow-link",  "loss",       "reset",     "clock-jump", "clock-rate", "disk-full",
-    "disk-error", "bit-flip",   "slow-disk", "die-in-disk", "stop",      "wipe",
+    "kill",       "power-loss", "pause",     "partition",   "one-way",    "isolate",
+    "slow-link",  "loss",       "reset",     "clock-jump",  "clock-rate", "disk-full",
+    "disk-error", "bit-flip",   "slow-disk", "die-in-disk", "stop",       "wipe",
 };
 
 constexpr int kDepthMax = 3;
 
 // Each part of a plan has a stream of its own: one that changes does not shift the others.
-enum Stream : std::uint64_t { kSizes = 1, kTree, kTimes, kNetwork, kSizesOfStores, kFaults, kClocks };
+enum Stream : std::uint64_t {
+  kSizes = 1,
+  kTree,
+  kTimes,
+  kNetwork,
+  kSizesOfStores,
+  kFaults,
+  kClocks
+};
 
 void DrawTree(Plan& plan) {
   Rng rng(plan.seed, kTree);
   std::vector<int> depth;
   for (int i = 0; i < plan.learners; ++i) {
-    const int parent = rng.Chance(0.5) ? -1 : static_cast<int>(rng.Below(
-                                                  static_cast<std::uint64_t>(i) + 1)) - 1;
+    const int parent =
+        rng.Chance(0.5) ? -1 : static_cast<int>(rng.Below(static_cast<std::uint64_t>(i) + 1)) - 1;
     const int below = parent < 0 ? 0 : depth[static_cast<std::size_t>(parent)];
     plan.learner_parents.push_back(below >= kDepthMax ? -1 : parent);
     depth.push_back(below >= kDepthMax || parent < 0 ? 1 : below + 1);

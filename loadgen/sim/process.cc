@@ -26,10 +26,9 @@ void LoopSlot::TurnAt(Time when) {
   when = std::max({when, process_.busy_until_, process_.paused_until_});
   if (awake_ || turn_at_ <= when) return;
   turn_at_ = when;
-  process_.fabric_.scheduler.At(
-      when, [this, alive = process_.alive_, generation = ++generation_] {
-        if (*alive) Wake(generation);
-      });
+  process_.fabric_.scheduler.At(when, [this, alive = process_.alive_, generation = ++generation_] {
+    if (*alive) Wake(generation);
+  });
 }
 
 void LoopSlot::Wake(std::uint64_t generation) {
@@ -133,8 +132,7 @@ void Process::Kick() {
 
 Micros Process::Hesitation() {
   if (!pace_.Chance(options_.hesitation)) return 0;
-  return static_cast<Micros>(
-      pace_.Below(static_cast<std::uint64_t>(options_.hesitation_max) + 1));
+  return static_cast<Micros>(pace_.Below(static_cast<std::uint64_t>(options_.hesitation_max) + 1));
 }
 
 LoopSlot& Process::SlotOf(const io::Loop& loop) {

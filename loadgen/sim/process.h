@@ -130,8 +130,8 @@ class Process final : public node::Host {
   Fabric& fabric_;
   MachineClock& clock_;
   const Options options_;
-  Rng random_;   // of ids
-  Rng pace_;     // of turns
+  Rng random_;  // of ids
+  Rng pace_;    // of turns
   bool dead_ = false;
   bool turning_ = false;
   bool told_end_ = false;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/base/coding.h"
+
 namespace coppice::sim {
 namespace {
 
@@ -59,13 +61,13 @@ void RaftSafety::Observe(const std::string& name, voter::Voter& voter) {
 void RaftSafety::CheckElection(const std::string& name, const raft::Status& status) {
   const auto [at, is_new] = leaders_.emplace(status.term, name);
   if (!is_new && at->second != name) {
-    Violated("Raft: election safety", fmt::format("{} and {} both lead in term {}", at->second,
-                                                  name, status.term.value()));
+    Violated("Raft: election safety",
+             fmt::format("{} and {} both lead in term {}", at->second, name, status.term.value()));
   }
   if (!is_new) return;
   coverage_.Add("elections");
   if (status.term < highest_term_) return;
-  if (!leader_.empty() && leader_ != name) coverage_.Add("leader changes");
+  if (!leader_.empty() && leader_ != name) coverage_.Add("leader-changes");
   highest_term_ = status.term;
   leader_ = name;
 }
@@ -73,10 +75,10 @@ void RaftSafety::CheckElection(const std::string& name, const raft::Status& stat
 void RaftSafety::CheckCompleteness(const std::string& name, const raft::Core& core) {
   const Index last = core.status().last_index;
   if (last < highest_commit_) {
-    return Violated("Raft: leader completeness",
-                    fmt::format("{} leads in term {} with a log that ends at {}; {} was committed",
-                                name, core.status().term.value(), last.value(),
-                                highest_commit_.value()));
+    return Violated(
+        "Raft: leader completeness",
+        fmt::format("{} leads in term {} with a log that ends at {}; {} was committed", name,
+                    core.status().term.value(), last.value(), highest_commit_.value()));
   }
   std::uint64_t left = kLookBack;
   for (auto it = committed_.rbegin(); it != committed_.rend() && left > 0; ++it, --left) {
@@ -95,7 +97,7 @@ void RaftSafety::CheckCommitted(const std::string& name, const raft::Core& core,
   core.CommittedWindow(from, kWindowBytes, entries);
   for (const EntryPtr& entry : entries) {
     if (entry->index() > to) break;
-    const Committed now{entry->term(), Entry::PayloadCrc(entry->payload())};
+    const Committed now{entry->term(), GetLe<std::uint32_t>(entry->record().data() + 4)};
     const auto [at, is_new] = committed_.emplace(entry->index(), now);
     if (is_new || (at->second.term == now.term && at->second.crc == now.crc)) continue;
     Violated("Raft: state machine safety",

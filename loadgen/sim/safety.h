@@ -34,7 +34,7 @@ class RaftSafety {
     Index commit;
     Index last;
     raft::Role role = raft::Role::kFollower;
-    Term leading;   // the term in which it leads
+    Term leading;    // the term in which it leads
     Index led_from;  // its last entry when it began to
   };
   struct Committed {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -49,6 +50,8 @@ class Trace {
     hash_ = Mix64(hash_ ^ a) + Mix64(b + 0x632be59bd9b4e019ULL * c);
   }
   std::uint64_t hash() const { return hash_; }
+  // Where each event is written too, a line each; null: nowhere.
+  std::FILE* text = nullptr;
 
  private:
   std::uint64_t hash_ = 0;

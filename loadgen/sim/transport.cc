@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/replica/replica_wire.h"
 
 namespace coppice::sim {
 namespace {
@@ -13,6 +14,44 @@ constexpr std::size_t kPacketTarget = 64U << 10;  // as on a socket
 constexpr std::size_t kFullBytes = 256U << 10;
 constexpr Micros kDialTimeout = 5 * kSecond;
 constexpr Micros kHelloTimeout = 10 * kSecond;
+
+// What the table of coverage says of frames between processes.
+void CountFrame(Coverage& coverage, const io::Frame& frame) {
+  using Type = io::FrameType;
+  switch (frame.type) {
+    case Type::kTailSubscribe:
+      return coverage.Add("tail-subscriptions");
+    case Type::kTailBehind:
+      return coverage.Add("tail-behind");
+    case Type::kTailRefused:
+      return coverage.Add("tail-refused");
+    case Type::kReadIndex:
+      return coverage.Add("read-rounds");
+    case Type::kReadIndexReply: {
+      replica::ReadIndexReply reply;
+      if (replica::DecodeReadIndexReply(frame.payload, reply) && !reply.ok) {
+        coverage.Add("read-rounds-refused");
+      }
+      return;
+    }
+    case Type::kRequest:
+      return coverage.Add("requests-forwarded");
+    case Type::kReply:
+      if ((frame.flags & io::kFlagError) != 0 && frame.payload.size() > 1 &&
+          frame.payload[1] != 0) {
+        coverage.Add("requests-not-proposed");
+      }
+      return;
+    case Type::kWatchCreate:
+      return coverage.Add("watches-shared");
+    case Type::kWatchCanceled:
+      return coverage.Add("watches-upstream-canceled");
+    case Type::kRegistry:
+      return coverage.Add("registry-changes");
+    default:
+      return;
+  }
+}
 
 }  // namespace
 
@@ -155,6 +194,7 @@ class SimConnection final : public io::Connection,
       io::Frame frame;
       COPPICE_CHECK(io::ReadFrame(frames, frame));
       if (state_ == State::kOpen) {
+        CountFrame(process().fabric().coverage, frame);
         handler_->OnFrame(*this, frame);
       } else {
         HandleHello(frame);
@@ -248,8 +288,8 @@ void SimTransport::Dial(const std::string& host, std::uint16_t port,
                     const Status& reason, bool refused) {
     connections_.erase(id);
     if (*opened) return;
-    on_failure({MakeStatus(StatusCode::kUnavailable, fmt::format("cannot reach {}:{}: {}", host,
-                                                                 port, MessageOf(reason))),
+    on_failure({MakeStatus(StatusCode::kUnavailable,
+                           fmt::format("cannot reach {}:{}: {}", host, port, MessageOf(reason))),
                 refused});
   };
 }

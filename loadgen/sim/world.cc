@@ -8,6 +8,7 @@
 #include "common/api/methods.h"
 #include "common/base/check.h"
 #include "common/base/coding.h"
+#include "common/base/log.h"
 
 namespace coppice::sim {
 namespace {
@@ -15,6 +16,18 @@ namespace {
 constexpr Micros kLook = 100 * kMillisecond;
 constexpr Micros kRestartPause = 500 * kMillisecond;
 constexpr std::uint64_t kSucceededMin = 100;
+
+// The log of the processes, while a trace is written. The sink is a plain function.
+const Fabric* g_traced = nullptr;
+
+void LogToTrace(LogLevel level, std::string_view message) {
+  if (g_traced == nullptr) return;
+  constexpr const char* kLevels[] = {"debug", "info", "warn", "error"};
+  fmt::print(g_traced->trace.text, "{:.6f} {} {} {}\n",
+             static_cast<double>(g_traced->scheduler.now()) / kSecond,
+             g_traced->running == nullptr ? "-" : g_traced->running->name().c_str(),
+             kLevels[static_cast<int>(level)], message);
+}
 
 }  // namespace
 
@@ -51,9 +64,25 @@ World::World(const Plan& plan, const RunOptions& options)
       options_(options),
       network_(scheduler_, trace_, coverage_, plan.seed),
       fabric_{scheduler_, network_, trace_, coverage_, plan.seed, {}, nullptr},
-      safety_(coverage_, violations_) {}
+      safety_(coverage_, violations_) {
+  OpenTrace();
+}
+
+void World::OpenTrace() {
+  constexpr auto kSilent = static_cast<LogLevel>(4);
+  if (options_.trace_file.empty()) return SetLogSink(&LogToTrace, kSilent);
+  trace_.text = options_.trace_file == "-" ? stdout : std::fopen(options_.trace_file.c_str(), "w");
+  COPPICE_CHECK(trace_.text != nullptr, "the trace file can be written");
+  g_traced = &fabric_;
+  SetLogSink(&LogToTrace, LogLevel::kDebug);
+}
 
 World::~World() {
+  if (trace_.text != nullptr) {
+    g_traced = nullptr;
+    if (trace_.text != stdout) std::fclose(trace_.text);
+    trace_.text = nullptr;
+  }
   faults_.reset();
   operator_.reset();
   workload_.reset();
@@ -115,7 +144,8 @@ RunResult World::Run() {
   Build();
   Rng rng(plan_.seed, 0x57a47);
   for (const auto& machine : machines_) {
-    scheduler_.After(rng.Between(0, 200 * kMillisecond), [&machine = *machine] { machine.Start(); });
+    scheduler_.After(rng.Between(0, 200 * kMillisecond),
+                     [&machine = *machine] { machine.Start(); });
   }
   WorkloadOptions options;
   options.seed = plan_.seed;
@@ -182,7 +212,8 @@ bool World::Converged(std::string* why) {
   const Aftermath now = Gather();
   for (const auto& machine : machines_) {
     if (machine->damaged) continue;
-    if (!machine->up() || (machine->tier() != Tier::kProxy && machine->tier_of_store() == nullptr)) {
+    if (!machine->up() ||
+        (machine->tier() != Tier::kProxy && machine->tier_of_store() == nullptr)) {
       if (why != nullptr) *why = machine->name() + " does not run";
       return false;
     }
@@ -191,10 +222,11 @@ bool World::Converged(std::string* why) {
     if (first == nullptr) first = &store;
     if (store.applied == first->applied && store.hash == first->hash) continue;
     if (why != nullptr) {
-      *why = fmt::format("{} has applied {} (revision {}, hash {:08x}), {} {} (revision {}, hash "
-                         "{:08x})",
-                         first->name, first->applied.value(), first->revision, first->hash,
-                         store.name, store.applied.value(), store.revision, store.hash);
+      *why = fmt::format(
+          "{} has applied {} (revision {}, hash {:08x}), {} {} (revision {}, hash "
+          "{:08x})",
+          first->name, first->applied.value(), first->revision, first->hash, store.name,
+          store.applied.value(), store.revision, store.hash);
     }
     return false;
   }
@@ -224,7 +256,7 @@ void World::DisarmAlarms() {
     node::StoreTier* const tier = machine->tier_of_store();
     if (tier == nullptr) continue;
     for (const auto& [member, type] : tier->core().store().Alarms()) {
-      coverage_.Add("alarms disarmed");
+      coverage_.Add("alarms-disarmed");
       return operator_->Disarm(member, type);
     }
   }
@@ -236,19 +268,22 @@ void World::StartLater(Machine& machine, Micros pause) {
     machine.Start();
     node::StoreTier* const tier = machine.tier_of_store();
     if (tier == nullptr) return;
+    if (machine.voter() != nullptr && machine.voter()->recovered().torn_bytes_cut > 0) {
+      coverage_.Add("torn-tails");
+    }
     const auto was = applied_at_end_.find(machine.name());
     if (was != applied_at_end_.end() && tier->core().applied() < was->second) {
-      coverage_.Add("stores fell back to their last flush");
+      coverage_.Add("stores-fell-back-to-their-last-flush");
     }
   });
 }
 
 void World::Kill(Machine& machine, bool power_loss, Rng& rng) {
-  const auto before = power_loss ? machine.disk().memory().Image()
-                                 : std::map<std::string, std::string>();
+  const auto before =
+      power_loss ? machine.disk().memory().Image() : std::map<std::string, std::string>();
   machine.Kill(power_loss, rng);
   if (power_loss && machine.disk().memory().Image() != before) {
-    coverage_.Add("power losses that lost writes");
+    coverage_.Add("power-losses-that-lost-writes");
   }
 }
 
@@ -268,7 +303,7 @@ void World::AfterTurn(Machine& machine) {
       for (const auto& other : machines_) {
         node::StoreTier* const tier = other->tier_of_store();
         if (tier != nullptr && tier->core().gate().rounds_out() > 0) {
-          coverage_.Add("leader changes with reads in flight");
+          coverage_.Add("leader-changes-with-reads-in-flight");
           break;
         }
       }
@@ -279,7 +314,7 @@ void World::AfterTurn(Machine& machine) {
     std::string& upstream = upstreams_[machine.name()];
     const std::string now = learner->tail().sink().upstream_address();
     if (now == upstream || now.empty()) return;
-    if (!upstream.empty()) coverage_.Add("relay switches");
+    if (!upstream.empty()) coverage_.Add("relay-switches");
     upstream = now;
   }
 }
@@ -291,9 +326,9 @@ void World::Ending(Machine& machine) {
   if (machine.voter() != nullptr) safety_.Restarted(machine.name());
   if (proxy::Proxy* const proxy = machine.proxy()) {
     const metrics::Registry& metrics = proxy->metrics();
-    coverage_.Add("reads coalesced by a proxy", metrics.Total("coppice_proxy_coalesced_total"));
-    coverage_.Add("requests retried by a proxy", metrics.Total("coppice_proxy_retried_total"));
-    coverage_.Add("outcomes unknown to a proxy",
+    coverage_.Add("reads-coalesced-by-a-proxy", metrics.Total("coppice_proxy_coalesced_total"));
+    coverage_.Add("requests-retried-by-a-proxy", metrics.Total("coppice_proxy_retried_total"));
+    coverage_.Add("outcomes-unknown-to-a-proxy",
                   metrics.Total("coppice_proxy_outcome_unknown_total"));
   }
 }
@@ -302,7 +337,7 @@ void World::Refused(Machine& machine, const Status& status) {
   const bool disk_fault = plan_.Has(FaultKind::kDiskError) || plan_.Has(FaultKind::kDiskFull);
   const bool damage = status.code() == StatusCode::kDataLoss;
   if (machine.damaged && damage) {
-    coverage_.Add("damaged logs refused");
+    coverage_.Add("damaged-logs-refused");
     return;
   }
   if (!damage && (disk_fault || status.code() == StatusCode::kUnavailable)) {
@@ -362,9 +397,9 @@ void World::Finish(RunResult& result) {
       }
       aftermath.logs.push_back(std::move(log));
     }
-    std::stable_sort(aftermath.logs.begin(), aftermath.logs.end(), [](const auto& a, const auto& b) {
-      return a.entries.size() > b.entries.size();
-    });
+    std::stable_sort(
+        aftermath.logs.begin(), aftermath.logs.end(),
+        [](const auto& a, const auto& b) { return a.entries.size() > b.entries.size(); });
     for (Violation& violation : workload_->Check(aftermath)) {
       violations_.push_back(std::move(violation));
     }

@@ -39,6 +39,7 @@ class World {
   int lost_voters() const;
 
  private:
+  void OpenTrace();
   void Build();
   void AddMachine(Tier tier, const std::string& name, Machine::Names names);
   void AddClients();
@@ -71,8 +72,8 @@ class World {
   std::unique_ptr<Faults> faults_;
   std::string term_leader_;
   bool healed_ = false;
-  std::map<std::string, Index> applied_at_end_;       // of stores, when their process ended
-  std::map<std::string, std::string> upstreams_;      // of learners, as last seen
+  std::map<std::string, Index> applied_at_end_;   // of stores, when their process ended
+  std::map<std::string, std::string> upstreams_;  // of learners, as last seen
   class Operator;
   std::unique_ptr<Operator> operator_;
 };
