@@ -68,6 +68,7 @@ void LoopSlot::Turn(std::uint64_t generation) {
   loop_->DriveTurn([&inbox] {
     for (Task& input : inbox) input();
   });
+  inbox.clear();
   process_.fabric_.running = nullptr;
   process_.turning_ = false;
   process_.busy_until_ = scheduler.now() + clock.spent() + kTurnCost;
