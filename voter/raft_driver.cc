@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 
 namespace coppice::voter {
 namespace {
@@ -84,6 +85,7 @@ bool RaftDriver::Perform() {
   for (const raft::Outbound& outbound : std::exchange(out_.send_now, {})) {
     hooks_.send(outbound.to, outbound.message);
   }
+  if (COPPICE_MUTANT(kApplyPastDisk)) DeliverEntries();
   if (!WriteLog()) return false;
   for (const raft::Outbound& outbound : out_.send_after_durable) {
     hooks_.send(outbound.to, outbound.message);
@@ -111,7 +113,10 @@ bool RaftDriver::WriteLog() {
   }
   if (!status.ok()) EndProcess(status);
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
-  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) EndProcess(synced);
+  const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
+  if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
+    EndProcess(synced);
+  }
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
@@ -144,12 +149,16 @@ void RaftDriver::ReadLog() {
 
 void RaftDriver::Deliver() {
   for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
-  if (!out_.apply.empty()) {
-    hooks_.apply(out_.apply);
-    inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});
-  }
+  DeliverEntries();
   for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
   for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
+}
+
+void RaftDriver::DeliverEntries() {
+  if (out_.apply.empty()) return;
+  const std::vector<EntryPtr> entries = std::exchange(out_.apply, {});
+  hooks_.apply(entries);
+  inputs_.emplace_back(raft::Applied{entries.back()->index()});
 }
 
 void RaftDriver::ArmTimer() {

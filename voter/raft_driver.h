@@ -53,6 +53,7 @@ class RaftDriver final : private io::TurnTask {
   void RetryLater();
   void ReadLog();
   void Deliver();
+  void DeliverEntries();
   void ArmTimer();
 
   io::Loop& loop_;
