@@ -1,6 +1,5 @@
 #include "voter/raft_driver.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "common/base/check.h"
@@ -14,14 +13,7 @@ constexpr Micros kSpaceRetry = 500 * kMillisecond;
 constexpr std::size_t kQueuedMax = 1U << 16;
 constexpr std::size_t kQueuedBytesMax = 64U << 20;
 
-[[noreturn]] void EndProcess(const Status& status) {
-  COPPICE_LOG(
-      kError,
-      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
-      "peers; mend the disk, then start it again",
-      MessageOf(status));
-  std::_Exit(74);  // EX_IOERR; no destructor may touch the log any more
-}
+constexpr int kIoError = 74;  // EX_IOERR
 
 bool Differs(const raft::Status& a, const raft::Status& b) {
   return a.role != b.role || a.term != b.term || a.leader != b.leader || a.commit != b.commit;
@@ -73,6 +65,7 @@ bool RaftDriver::Propose(raft::Proposal proposal) {
 }
 
 void RaftDriver::OnTurn(Time now) {
+  if (ended_) return;
   if (stalled_ && !Perform()) return RetryLater();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
   while (StepAll(now)) {
@@ -114,7 +107,17 @@ bool RaftDriver::Perform() {
   return true;
 }
 
-// False: the disk is full and nothing was written; the log is as it was.
+void RaftDriver::EndProcess(const coppice::Status& status) {
+  COPPICE_LOG(
+      kError,
+      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
+      "peers; mend the disk, then start it again",
+      MessageOf(status));
+  ended_ = true;
+  hooks_.end_process(kIoError);
+}
+
+// False: the disk is full and nothing was written, so the log is as it was; or it failed.
 bool RaftDriver::WriteLog() {
   if (!out_.needs_sync()) return true;
   std::optional<wal::HardState> hard_state;
@@ -129,11 +132,15 @@ bool RaftDriver::WriteLog() {
     }
     return false;
   }
-  if (!status.ok()) EndProcess(status);
+  if (!status.ok()) {
+    EndProcess(status);
+    return false;
+  }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
   const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
   if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
     EndProcess(synced);
+    return false;
   }
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();

@@ -92,5 +92,44 @@ TEST(Loop, AForgottenTaskDoesNotRunEvenFromWithinItsBatch) {
   EXPECT_FALSE(ran);
 }
 
+struct GivenClock final : Clock {
+  Time Now() const override { return now; }
+  std::int64_t UnixMicros() const override { return now; }
+  Time now = kSecond;
+};
+
+TEST(Loop, ADrivenLoopTurnsOnlyWhenItsOwnerSaysAndKnowsOnlyItsClock) {
+  GivenClock clock;
+  Loop loop("driven", clock);
+  std::string order;
+  Recorder core([&](Time now) {
+    EXPECT_EQ(now, 3 * kSecond);
+    order += 'c';
+  });
+  loop.RunAt(2 * kSecond, [&] {
+    order += 't';
+    loop.Wake(core, Loop::Phase::kCore);
+    loop.Post([&] { order += 'n'; });
+  });
+  loop.Post([&] { order += 'p'; });
+  EXPECT_TRUE(loop.HasWork());
+  EXPECT_EQ(loop.NextTimer(), 2 * kSecond);
+
+  clock.now = 2 * kSecond;
+  loop.DriveWake();
+  clock.now = 3 * kSecond;
+  loop.DriveTurn([&] {
+    EXPECT_TRUE(loop.OnThisThread());
+    EXPECT_EQ(loop.now(), 2 * kSecond);  // what comes in is admitted by a clock read after it
+    order += 'i';
+  });
+  EXPECT_EQ(loop.wake_time(), 2 * kSecond);
+  EXPECT_EQ(order, "itpnc");
+  EXPECT_EQ(loop.now(), 3 * kSecond);
+  EXPECT_EQ(loop.NextTimer(), kNever);
+  EXPECT_FALSE(loop.HasWork());
+  EXPECT_FALSE(loop.OnThisThread());
+}
+
 }  // namespace
 }  // namespace coppice::io

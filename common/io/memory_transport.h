@@ -20,8 +20,6 @@ namespace coppice::io {
 // Thread: one.
 class MemoryNetwork {
  public:
-  using Accept = std::function<ConnectionHandler*(const Hello& peer)>;
-
   MemoryNetwork();
   ~MemoryNetwork();
   MemoryNetwork(const MemoryNetwork&) = delete;

@@ -36,7 +36,6 @@ ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& op
 ReplicaCore::~ReplicaCore() {
   loop_.Forget(*this);
   if (timer_ != 0) loop_.Cancel(timer_);
-  if (flusher_.joinable()) flusher_.join();
 }
 
 template <typename F>
@@ -59,7 +58,7 @@ void ReplicaCore::Start() {
 }
 
 Status ReplicaCore::Stop() {
-  if (flusher_.joinable()) flusher_.join();
+  flusher_.reset();
   return store_.Flush();
 }
 
@@ -208,10 +207,10 @@ void ReplicaCore::MaybeFlush() {
                loop_.now() - last_flush_ < kFlushCheck)) {
     return;
   }
-  if (flusher_.joinable()) flusher_.join();
+  flusher_.reset();
   flushing_ = true;
   last_flush_ = loop_.now();
-  flusher_ = std::thread([this] { RunFlush(); });
+  flusher_ = runtime_.host().Run([this] { RunFlush(); });
 }
 
 // On the flush thread.

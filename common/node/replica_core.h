@@ -6,7 +6,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -131,7 +130,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Time timer_at_ = kNever;
   Time last_flush_ = 0;
   bool flushing_ = false;
-  std::thread flusher_;
+  std::unique_ptr<Host::Background> flusher_;
 };
 
 }  // namespace coppice::node
