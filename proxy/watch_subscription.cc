@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/replica/watch_events.h"
 
 namespace coppice::proxy {
@@ -39,7 +40,7 @@ void Subscription::Follow(const Revision* mark) {
 }
 
 void Subscription::OnEvents(const EncodedEventsPtr& events) {
-  if (events->revision <= complete()) return;
+  if (events->revision <= complete() && !COPPICE_MUTANT(kResumeWatchEarly)) return;
   complete_ = events->revision;
   ring_.push_back(events);
   ring_bytes_ += events->bytes.size();
@@ -105,8 +106,9 @@ void Subscription::Pump() {
 // False if the sink is full before the ring's end.
 bool Subscription::PumpOne(MuxWatcher& watcher) {
   watcher.catching_up = false;
+  const Revision next = COPPICE_MUTANT(kJoinSeesPastTwice) ? 0 : watcher.next;
   auto it = std::lower_bound(
-      ring_.begin(), ring_.end(), watcher.next,
+      ring_.begin(), ring_.end(), next,
       [](const EncodedEventsPtr& events, Revision next) { return events->revision < next; });
   for (; it != ring_.end(); ++it) {
     const EncodedEventsPtr wanted = Filter(*it, watcher.filters);

@@ -4,11 +4,14 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 
 namespace coppice::voter {
 namespace {
 
 constexpr Micros kSpaceRetry = 500 * kMillisecond;
+constexpr std::size_t kQueuedMax = 1U << 16;
+constexpr std::size_t kQueuedBytesMax = 64U << 20;
 
 constexpr int kIoError = 74;  // EX_IOERR
 
@@ -35,15 +38,30 @@ void RaftDriver::Start() {
 }
 
 void RaftDriver::Input(raft::Input input) {
-  // A log that waits for space takes nothing new from peers: they send again.
-  if (stalled_ && std::holds_alternative<raft::Received>(input)) return;
+  // A log that waits for space takes nothing that comes again: peers send anew, reads and
+  // hand-overs are asked for anew.
+  if (stalled_) {
+    if (const auto* read = std::get_if<raft::ReadIndexRequest>(&input)) {
+      return hooks_.read_refused(read->id);
+    }
+    if (std::holds_alternative<raft::Received>(input) ||
+        std::holds_alternative<raft::TransferLeadership>(input)) {
+      return;
+    }
+  }
   inputs_.push_back(std::move(input));
   loop_.Wake(*this, io::Loop::Phase::kCore);
 }
 
-void RaftDriver::Propose(raft::Proposal proposal) {
+bool RaftDriver::Propose(raft::Proposal proposal) {
+  const std::size_t bytes = proposal.payload.size();
+  if (proposals_.proposals.size() >= kQueuedMax || proposal_bytes_ + bytes > kQueuedBytesMax) {
+    return false;
+  }
+  proposal_bytes_ += bytes;
   proposals_.proposals.push_back(std::move(proposal));
   loop_.Wake(*this, io::Loop::Phase::kCore);
+  return true;
 }
 
 void RaftDriver::OnTurn(Time now) {
@@ -68,6 +86,7 @@ bool RaftDriver::StepAll(Time now) {
   inputs.swap(inputs_);
   for (raft::Input& input : inputs) core_->Step(now, std::move(input), out_);
   if (!proposals_.proposals.empty()) {
+    proposal_bytes_ = 0;
     core_->Step(now, std::exchange(proposals_, {}), out_);
   }
   return true;
@@ -77,6 +96,7 @@ bool RaftDriver::Perform() {
   for (const raft::Outbound& outbound : std::exchange(out_.send_now, {})) {
     hooks_.send(outbound.to, outbound.message);
   }
+  if (COPPICE_MUTANT(kApplyPastDisk)) DeliverEntries();
   if (!WriteLog()) return false;
   for (const raft::Outbound& outbound : out_.send_after_durable) {
     hooks_.send(outbound.to, outbound.message);
@@ -117,7 +137,8 @@ bool RaftDriver::WriteLog() {
     return false;
   }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
-  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) {
+  const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
+  if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
     EndProcess(synced);
     return false;
   }
@@ -153,12 +174,17 @@ void RaftDriver::ReadLog() {
 
 void RaftDriver::Deliver() {
   for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
-  if (!out_.apply.empty()) {
-    hooks_.apply(out_.apply);
-    inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});
-  }
+  if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
+  DeliverEntries();
   for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
   for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
+}
+
+void RaftDriver::DeliverEntries() {
+  if (out_.apply.empty()) return;
+  const std::vector<EntryPtr> entries = std::exchange(out_.apply, {});
+  hooks_.apply(entries);
+  inputs_.emplace_back(raft::Applied{entries.back()->index()});
 }
 
 void RaftDriver::ArmTimer() {

@@ -232,6 +232,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   hooks.send = [this](NodeId to, const raft::Message& message) { peers_->Send(to, message); };
   hooks.apply = [this](std::span<const EntryPtr> entries) { OnApplied(entries); };
   hooks.proposed = [this](const raft::ProposeResult& result) { proposals_->Proposed(result); };
+  hooks.appended = [this](std::span<const EntryPtr> entries) { proposals_->Appended(entries); };
   hooks.read_ready = [this](std::uint64_t id, Index index) {
     tier_->core().Gate(replica::ReadGate::UpstreamAnswer{id, index});
   };
@@ -257,6 +258,7 @@ void Voter::WireCore() {
   renewer_->SetOwn(own);
   node::ReplicaCore::Hooks hooks;
   hooks.rounds = leader_link_.get();
+  hooks.move_leader = [this](NodeId to) { driver_->Input(raft::TransferLeadership{to}); };
   hooks.propose = [this](int loop, std::vector<node::WriteIntent> intents) {
     Propose(loop, std::move(intents));
   };
@@ -385,13 +387,18 @@ void Voter::OnApplied(std::span<const EntryPtr> entries) {
 }
 
 void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
+  bool refused = false;
   for (node::WriteIntent& intent : intents) {
     raft::Proposal proposal;
     proposal.token = proposals_->Add(loop, intent.token);
     proposal.payload = std::move(intent.payload);
     proposal.payload_crc = intent.payload_crc;
-    driver_->Propose(std::move(proposal));
+    const std::uint64_t token = proposal.token;
+    if (driver_->Propose(std::move(proposal))) continue;
+    proposals_->Proposed({token, raft::Busy{}});
+    refused = true;
   }
+  if (refused) proposals_->Flush();
 }
 
 void Voter::ProposeRegistry(std::vector<std::string> payloads) {
@@ -401,7 +408,7 @@ void Voter::ProposeRegistry(std::vector<std::string> payloads) {
     proposal.kind = RecordKind::kRegistry;
     proposal.payload_crc = Entry::PayloadCrc(payload);
     proposal.payload = std::move(payload);
-    driver_->Propose(std::move(proposal));
+    if (!driver_->Propose(std::move(proposal))) return;  // the next renewal brings it again
   }
 }
 
@@ -448,7 +455,8 @@ void Voter::CheckSpace() {
     proposal.token = kNoToken;
     proposal.payload = mvcc::EncodeCommand(mvcc::Command(op));
     proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
-    driver_->Propose(std::move(proposal));
+    if (!driver_->Propose(std::move(proposal)))
+      COPPICE_LOG(kWarn, "the alarm waits: too much does");
   }
   runtime_.core().RunAt(runtime_.core().now() + kSecond, [this] { CheckSpace(); });
 }

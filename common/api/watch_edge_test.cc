@@ -107,6 +107,17 @@ TEST_F(WatchEdgeTest, AdmissionRaisesTheRevisionItOpensAt) {
   edge_.OnDone(call_);
 }
 
+TEST_F(WatchEdgeTest, AStreamEndsAsUnavailableWhenItsServerGoes) {
+  edge_.OnStart(call_);
+  edge_.OnMessage(call_, Create("k"));
+  edge_.OnShutdown(call_);
+  EXPECT_EQ(call_.status_, ToStatus(EtcdError::kStopped));
+  edge_.OnShutdown(call_);
+  edge_.OnMessage(call_, Create("l"));
+  edge_.OnDone(call_);
+  EXPECT_EQ(edge_.streams(), 0U);
+}
+
 TEST_F(WatchEdgeTest, BadMetadataIsRefused) {
   call_.metadata_.consistency = "sometimes";
   call_.metadata_.any_coppice = true;

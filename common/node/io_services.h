@@ -64,7 +64,7 @@ class IoServices final : public IoPort {
   const ViewFigures& figures() const { return figures_; }
 
   void ServeAsked(int slot) override { node_.ServeAsked(slot); }
-  void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
+  void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) override;
   void WritesDone(std::vector<WriteOutcome> outcomes) override {
     node_.WritesDone(std::move(outcomes));
   }

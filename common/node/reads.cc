@@ -5,18 +5,11 @@
 #include "common/api/encode.h"
 #include "common/api/errors.h"
 #include "common/base/check.h"
+#include "common/base/mutant.h"
+#include "common/base/recycled.h"
 
 namespace coppice::node {
 namespace {
-
-struct FreeList {
-  ~FreeList() {
-    for (void* block : blocks) ::operator delete(block);
-  }
-  std::vector<void*> blocks;
-};
-thread_local FreeList t_free;
-constexpr std::size_t kFreeMax = 4096;
 
 Status StatusOf(replica::ReadVerdict verdict) {
   switch (verdict) {
@@ -34,20 +27,9 @@ Status StatusOf(replica::ReadVerdict verdict) {
 
 }  // namespace
 
-struct Reads::Pending : replica::ReadNode {
+struct Reads::Pending : replica::ReadNode, Recycled<Pending> {
   ReadBody body;
   std::unique_ptr<api::Replier> replier;
-
-  static void* operator new(std::size_t size) {
-    if (t_free.blocks.empty()) return ::operator new(size);
-    void* block = t_free.blocks.back();
-    t_free.blocks.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    if (t_free.blocks.size() >= kFreeMax) return ::operator delete(block);
-    t_free.blocks.push_back(block);
-  }
 };
 
 Reads::Reads(int loop, mvcc::Store& store, CorePort& core, std::uint64_t cluster_id)
@@ -71,15 +53,22 @@ void Reads::Add(const api::Request& request, Revision revision, ReadBody body,
 }
 
 replica::ViewFacts Reads::FactsOf(const mvcc::ReadView& view) const {
-  return {view.revision, view.fresh_as_of};
+  return {view.revision + (COPPICE_MUTANT(kAdmitByAnotherView) ? 1 : 0), view.fresh_as_of};
 }
 
 void Reads::OnTurn(Time now) {
   if (!arrived_.empty()) {
-    const replica::ViewFacts facts = FactsOf(store_.View(loop_));
+    const mvcc::ReadView& view = store_.View(loop_);
+    const replica::ViewFacts facts = FactsOf(view);
+    for (const std::unique_ptr<Pending>& read : arrived_) {
+      if (read->consistency.mode != ReadMode::kLinearizable) Note(*read);
+    }
+    Warm(view);
+    const Micros before = COPPICE_MUTANT(kAdmitByEarlierClock) ? 100 * kMillisecond : 0;
+    const Time admitted_at = now - before;
     for (std::unique_ptr<Pending>& read : arrived_) {
       Pending& pending = *read.release();  // the queue's, or Answer's
-      const replica::ReadVerdict verdict = queue_.Admit(now, facts, pending);
+      const replica::ReadVerdict verdict = queue_.Admit(admitted_at, facts, pending);
       if (verdict != replica::ReadVerdict::kQueued) Answer(now, pending, verdict);
     }
     arrived_.clear();
@@ -91,10 +80,24 @@ void Reads::OnTurn(Time now) {
 }
 
 void Reads::ServeAsked(Time now, int slot) {
-  queue_.Done(
-      slot, FactsOf(store_.View(loop_)),
-      [&](replica::ReadNode& node, replica::ReadVerdict verdict) { Answer(now, node, verdict); });
+  const mvcc::ReadView& view = store_.View(loop_);
+  queue_.ForEachAsked(
+      slot, [&](const replica::ReadNode& node) { Note(static_cast<const Pending&>(node)); });
+  Warm(view);
+  queue_.Done(slot, FactsOf(view), [&](replica::ReadNode& node, replica::ReadVerdict verdict) {
+    Answer(now, node, verdict);
+  });
   if (const int next = queue_.Close(); next >= 0) core_.ReadsWait(loop_, next);
+}
+
+void Reads::Note(const Pending& read) {
+  const auto* range = std::get_if<mvcc::RangeOp>(&read.body);
+  if (range != nullptr && range->range.SingleKey()) warm_.push_back(range->range.begin);
+}
+
+void Reads::Warm(const mvcc::ReadView& view) {
+  store_.Warm(view, warm_);
+  warm_.clear();
 }
 
 void Reads::ViewPublished(Time now) {
@@ -128,7 +131,8 @@ void Reads::Serve(Time now, Pending& read) {
 
 void Reads::ServeRange(const mvcc::ReadView& view, const mvcc::RangeOp& op, api::Replier& replier,
                        const api::Served& served) {
-  if (!op.count_only && store_.EstimateBytes(view, op) > mvcc::kRangeStepBytes) {
+  if (!op.count_only && !op.range.SingleKey() &&
+      store_.EstimateBytes(view, op) > mvcc::kRangeStepBytes) {
     return ServeCursor(view, op, replier, served);
   }
   result_.kvs.clear();
@@ -148,16 +152,14 @@ void Reads::ServeCursor(const mvcc::ReadView& view, const mvcc::RangeOp& op, api
   const api::ResponseHeader header{facts_->cluster_id, facts_->node, cursor->revision(), view.term};
   const api::RangeResponse response(header, {}, cursor->more(), cursor->count());
   const std::size_t total = response.prefix().size() + cursor->bytes() + response.suffix().size();
-  replier.Parts(
-      total,
-      [cursor, prefix = std::string(response.prefix()),
-       suffix = std::string(response.suffix())](std::string& out) mutable {
-        out.append(std::exchange(prefix, {}));
-        if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
-        out.append(suffix);
-        return false;
-      },
-      served);
+  auto next = [cursor, prefix = std::string(response.prefix()),
+               suffix = std::string(response.suffix())](std::string& out) mutable {
+    out.append(std::exchange(prefix, {}));
+    if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
+    out.append(suffix);
+    return false;
+  };
+  replier.Parts(total, std::make_unique<api::MadeParts>(std::move(next), served));
 }
 
 void Reads::ServeTxn(const mvcc::ReadView& view, const mvcc::TxnOp& txn, api::Replier& replier,

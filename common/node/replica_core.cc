@@ -75,6 +75,12 @@ void ReplicaCore::Propose(int loop, std::vector<WriteIntent> intents) {
   });
 }
 
+void ReplicaCore::MoveLeader(NodeId to) {
+  loop_.Post([this, to] {
+    if (hooks_.move_leader) hooks_.move_leader(to);
+  });
+}
+
 void ReplicaCore::WantEvents(int loop, bool wanted) {
   const auto set = [this, loop, wanted] { wants_events_[static_cast<std::size_t>(loop)] = wanted; };
   if (&runtime_.io(loop) == &loop_) return set();
@@ -139,11 +145,11 @@ bool ReplicaCore::TryApply(const Batch& batch) {
   if ((batch.registry_changed || alarms_changed) && hooks_.registry_changed) {
     hooks_.registry_changed();
   }
+  const Revision made = out.events.empty() ? 0 : out.events.back()->revision;
   for (int loop = 0; loop < static_cast<int>(ios_.size()); ++loop) {
     const bool wanted = wants_events_[static_cast<std::size_t>(loop)];
-    OnIo(loop, [events = wanted ? out.events : std::vector<mvcc::EventBatchPtr>()](IoPort& io) {
-      io.ViewPublished(events);
-    });
+    OnIo(loop, [made, events = wanted ? out.events : std::vector<mvcc::EventBatchPtr>()](
+                   IoPort& io) { io.ViewPublished(made, events); });
   }
   Gate(ReadGate::Applied{applied_});
   return true;

@@ -46,6 +46,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     RoundSender* rounds = nullptr;
     // Commands of a turn's io loops; null where none are proposed (a learner).
     std::function<void(int loop, std::vector<WriteIntent>)> propose;
+    std::function<void(NodeId to)> move_leader;  // null as above
     // Results of applied commands, in log order.
     std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
     // Renewals and joins that came from below.
@@ -71,6 +72,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   // CorePort.
   void ReadsWait(int loop, int slot) override;
   void Propose(int loop, std::vector<WriteIntent> intents) override;
+  void MoveLeader(NodeId to) override;
   void WantEvents(int loop, bool wanted) override;
   void Renewals(int loop, replica::RenewBundle bundle) override;
 

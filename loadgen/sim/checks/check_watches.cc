@@ -108,6 +108,7 @@ class StreamChecker {
   void CheckContent(Watcher& watcher, const WatchReply& reply, const WatchEvent& event,
                     const Change& change);
   void CheckSplit(Watcher& watcher, const WatchReply& reply);
+  void CheckCompacted(Watcher& watcher, const WatchReply& reply);
   void CheckEnd();
   bool AskedToCancel(std::int64_t id) const {
     return std::any_of(stream_.cancels.begin(), stream_.cancels.end(),
@@ -242,7 +243,22 @@ void StreamChecker::OnEvents(const WatchReply& reply) {
     if (watcher.given_up) return;
     CheckEvent(watcher, reply, event);
   }
+  CheckCompacted(watcher, reply);
   if (!watcher.given_up) CheckSplit(watcher, reply);
+}
+
+// A node that holds a store knows of every compaction that was acknowledged before a linearizable
+// watch was asked for; a proxy may not.
+void StreamChecker::CheckCompacted(Watcher& watcher, const WatchReply& reply) {
+  if (watcher.given_up || stream_.tier == Tier::kProxy ||
+      stream_.consistency.mode != ReadMode::kLinearizable) {
+    return;
+  }
+  const auto compacted = evidence_.compactions.Before(watcher.spec->sent);
+  if (watcher.start >= compacted.revision) return;
+  Fail("W9", watcher, reply,
+       fmt::format("served, though revision {} had been compacted by {}", compacted.revision,
+                   Describe(compacted.source)));
 }
 
 // A response that does not say `fragment` has all that is left of its last revision.
