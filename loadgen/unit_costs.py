@@ -114,6 +114,11 @@ def main():
                     "--benchmark_out_format=json"], stdout=sys.stderr, check=True)
     with open(raw, encoding="utf-8") as f:
         report = json.load(f)
+    # What names the machine or its folders says nothing to a reader elsewhere.
+    report["context"].pop("host_name", None)
+    report["context"].pop("executable", None)
+    with open(raw, "w", encoding="utf-8") as f:
+        json.dump(report, f, indent=1)
     text = table(report)
     with open(os.path.join(folder, "unit_costs.md"), "w", encoding="utf-8") as f:
         f.write(text)
