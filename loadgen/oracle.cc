@@ -11,12 +11,18 @@ namespace coppice::loadgen {
 
 Oracle::Oracle() = default;
 
+// A mark may also be a length or a part of a number: only what looks like a tag is one.
 std::string_view Oracle::TagOf(std::string_view command) {
-  const std::size_t begin = command.find(kTagMark);
-  if (begin == std::string_view::npos) return {};
-  const std::size_t end = command.find(kTagMark, begin + 1);
-  if (end == std::string_view::npos) return {};
-  return command.substr(begin + 1, end - begin - 1);
+  std::size_t begin = command.find(kTagMark);
+  while (begin != std::string_view::npos) {
+    const std::size_t end = command.find_first_not_of("0123456789.", begin + 1);
+    if (end == std::string_view::npos) return {};
+    if (command[end] == kTagMark && end > begin + 1) {
+      return command.substr(begin + 1, end - begin - 1);
+    }
+    begin = command.find(kTagMark, begin + 1);
+  }
+  return {};
 }
 
 StatusOr<Oracle> Oracle::Replay(const std::vector<EntryPtr>& log) {

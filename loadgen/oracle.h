@@ -16,8 +16,8 @@ namespace coppice::loadgen {
 // What must be: the state at every revision, replayed from a committed log by the reference model,
 // which shares no code with the store. Nothing is forgotten at a compaction.
 //
-// A mutation is found in the log by its tag: the first text between two kTagMark characters in its
-// encoded command. Workloads put one, never used twice, into each mutation's own key, range end or
+// A mutation is found in the log by its tag: the first row of digits and dots between two kTagMark
+// characters in its encoded command. Workloads put one, never used twice, into each mutation's own key, range end or
 // value, and never into a key that they name before it.
 class Oracle {
  public:
