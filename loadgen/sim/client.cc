@@ -33,13 +33,17 @@ class SimClient::Channel final : public SocketHandler,
     calls_.emplace(++last_call_, &call);
     return last_call_;
   }
-  void Remove(std::uint32_t number) { calls_.erase(number); }
+  // What it said and was not sent yet never is.
+  void Remove(std::uint32_t number) {
+    calls_.erase(number);
+    waiting_.erase(number);
+  }
   void Put(ItemKind kind, std::uint32_t call, std::string_view payload = {}) {
     if (lost_) return;
+    if (!connected_) return PutItem(waiting_[call], kind, call, payload);
     std::string bytes;
     PutItem(bytes, kind, call, payload);
-    if (connected_) return network().Send(flow_, *this, std::move(bytes), now());
-    waiting_.append(bytes);
+    network().Send(flow_, *this, std::move(bytes), now());
   }
   bool lost() const { return lost_; }
   bool connected() const { return connected_; }
@@ -47,7 +51,9 @@ class SimClient::Channel final : public SocketHandler,
   void OnConnected() override {
     connected_ = true;
     heard_at_ = now();
-    if (!waiting_.empty()) network().Send(flow_, *this, std::exchange(waiting_, {}), now());
+    for (auto& [number, bytes] : std::exchange(waiting_, {})) {
+      network().Send(flow_, *this, std::move(bytes), now());
+    }
     KeepAlive();
   }
   void OnRefused() override { Lost("connection refused"); }
@@ -78,7 +84,7 @@ class SimClient::Channel final : public SocketHandler,
   bool connected_ = false;
   bool lost_ = false;
   Time heard_at_ = 0;
-  std::string waiting_;
+  std::map<std::uint32_t, std::string> waiting_;  // by call: for the connection
   std::uint32_t last_call_ = 0;
   std::map<std::uint32_t, ClientCall*> calls_;
 };

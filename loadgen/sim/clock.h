@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "common/base/clock.h"
 #include "common/base/time.h"
 #include "loadgen/sim/scheduler.h"
@@ -15,7 +17,10 @@ class MachineClock final : public Clock {
   MachineClock(const Scheduler& scheduler, Time start, std::int64_t rate_ppm)
       : scheduler_(scheduler), base_true_(scheduler.now()), base_local_(start), rate_(rate_ppm) {}
 
-  Time Now() const override { return At(scheduler_.now() + spent_); }
+  Time Now() const override {
+    shown_ = std::max(shown_, At(scheduler_.now() + spent_));
+    return shown_;
+  }
   std::int64_t UnixMicros() const override { return Now() + kUnixOffset; }
 
   // The first true time at which the clock shows `local` or more.
@@ -59,6 +64,7 @@ class MachineClock final : public Clock {
   Time base_local_;
   std::int64_t rate_;
   Micros spent_ = 0;
+  mutable Time shown_ = 0;  // a rate that changes within a long turn does not take it back
 };
 
 }  // namespace coppice::sim

@@ -81,7 +81,7 @@ void Machine::Start() {
   fabric_.running = process_.get();
   Begin();
   fabric_.running = nullptr;
-  clock_.ResetSpent();
+  process_->EndOfTurn();
 }
 
 void Machine::Begin() {
@@ -150,7 +150,7 @@ void Machine::StartLearner() {
         fabric_.running = process_.get();
         OpenLearner(*found);
         fabric_.running = nullptr;
-        clock_.ResetSpent();
+        process_->EndOfTurn();
       });
     });
   });

@@ -62,7 +62,6 @@ void LoopSlot::Turn(std::uint64_t generation) {
   awake_ = false;
   turn_at_ = kNever;
   std::vector<Task> inbox = std::exchange(inbox_, {});
-  MachineClock& clock = process_.clock_;
   process_.turning_ = true;
   process_.fabric_.running = &process_;
   loop_->DriveTurn([&inbox] {
@@ -71,8 +70,7 @@ void LoopSlot::Turn(std::uint64_t generation) {
   inbox.clear();
   process_.fabric_.running = nullptr;
   process_.turning_ = false;
-  process_.busy_until_ = scheduler.now() + clock.spent() + kTurnCost;
-  clock.ResetSpent();
+  process_.EndOfTurn();
   const std::shared_ptr<bool> alive = process_.alive_;
   Process& process = process_;
   if (!process.dead_ && process.after_turn_) process.after_turn_();
@@ -120,6 +118,11 @@ void Process::TellEnd() {
 
 void Process::PauseUntil(Time when) {
   paused_until_ = std::max(paused_until_, when);
+}
+
+void Process::EndOfTurn() {
+  busy_until_ = std::max(busy_until_, fabric_.scheduler.now() + clock_.spent() + kTurnCost);
+  clock_.ResetSpent();
 }
 
 void Process::ClockChanged() {
@@ -207,6 +210,7 @@ std::unique_ptr<node::Host::Background> Process::Run(std::function<void()> work)
   fabric_.scheduler.After(delay, [this, alive = alive_, shared] {
     if (!*alive || dead_ || shared->run == nullptr) return;
     std::exchange(shared->run, nullptr)();
+    clock_.ResetSpent();  // the loops went on meanwhile
     Kick();
   });
   return std::make_unique<BackgroundWork>(*this, std::move(shared));

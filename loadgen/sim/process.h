@@ -91,6 +91,8 @@ class Process final : public node::Host {
   void SetAfterTurn(std::function<void()> after) { after_turn_ = std::move(after); }
   void PauseUntil(Time when);
   Time paused_until() const { return paused_until_; }
+  // What the process did took the time that its clock says: it turns again after that.
+  void EndOfTurn();
   // The clock jumped or runs differently: timers come at other times.
   void ClockChanged();
   // When what a turn sends leaves the machine.
