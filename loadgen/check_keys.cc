@@ -146,12 +146,15 @@ class Search {
 };
 
 // One key's operations. A write of unknown outcome that no linearizable read saw is left out: an
-// order with it is an order without it. One that was seen happened before that read returned.
+// order with it is an order without it. One that was seen happened before that read returned,
+// unless others wrote the same value.
 std::vector<Operation> OperationsOf(const std::vector<const Record*>& records) {
   std::unordered_map<std::string_view, std::uint64_t> numbers;
   std::unordered_map<std::uint64_t, Time> seen_at;
+  std::unordered_map<std::uint64_t, int> writers;
   for (const Record* record : records) {
-    if (record->kind == RecordKind::kPut) numbers.emplace(*record->value, numbers.size() + 1);
+    if (record->kind != RecordKind::kPut) continue;
+    ++writers[numbers.emplace(*record->value, numbers.size() + 1).first->second];
   }
   std::vector<Operation> operations;
   for (const Record* record : records) {
@@ -177,7 +180,8 @@ std::vector<Operation> OperationsOf(const std::vector<const Record*>& records) {
     if (done) {
       operations.push_back({true, value, record->invoke, record->end, record});
     } else if (record->outcome == RecordOutcome::kUnknown && seen != seen_at.end()) {
-      operations.push_back({true, value, record->invoke, seen->second, record});
+      const Time end = writers[value] == 1 ? seen->second : kNever;
+      operations.push_back({true, value, record->invoke, end, record});
     }
   }
   return operations;

@@ -9,7 +9,8 @@
 namespace coppice::replica {
 namespace {
 
-constexpr int kStuckHeartbeats = 3;
+constexpr int kStuckHeartbeats = 3;  // without a completed round
+constexpr int kOldHeartbeats = 10;   // since the newest completed one was sent
 constexpr int kFailuresMax = 16;
 
 }  // namespace
@@ -88,6 +89,7 @@ std::string TailSink::Objection(const TailState& state) const {
 void TailSink::OnProbeState(Time now, const TailState& state, Output& out) {
   if (Peer* peer = Find(probe_.address)) {
     peer->leader = state.leader;
+    peer->unrooted = !state.rooted;
     peer->candidate.voter = state.rooted && state.path.size() == 1;
     if (!state.path.empty()) peer->candidate.id = state.path.front();
   }
@@ -240,8 +242,9 @@ void TailSink::On(Time now, const Refused& in, Output& out) {
   Leave(now, "it leads, and followers are alive", false, out);
 }
 
-void TailSink::On(Time /*now*/, const RoundCompleted& in, Output& /*out*/) {
+void TailSink::On(Time now, const RoundCompleted& in, Output& /*out*/) {
   round_sent_at_ = std::max(round_sent_at_, in.sent_at);
+  round_done_at_ = now;
   if (Peer* peer = Find(current_.address)) peer->failures = 0;
 }
 
@@ -333,9 +336,11 @@ TailSink::Peer* TailSink::Find(const std::string& address) {
   return nullptr;
 }
 
-// Lower is better. What said Behind is of no use until the gap is filled.
+// Lower is better. What said Behind is of no use until the gap is filled; a relay without a voter
+// above it comes after the leader, or two of them, asked in turn, would keep us from it for ever.
 int TailSink::Rank(const Peer& peer) const {
   if (peer.first_index > last_index_ + 1) return 50;
+  if (peer.unrooted) return 45;
   if (peer.leader) return 40;
   if (peer.candidate.configured) return 0;
   return peer.candidate.voter ? 10 : 20;
@@ -363,7 +368,9 @@ bool TailSink::MayReturn() const {
 
 Time TailSink::StuckAt() const {
   if (current_.id == 0) return kNever;
-  return std::max(round_sent_at_, current_.since) + kStuckHeartbeats * config_.heartbeat;
+  return std::min(
+      std::max(round_done_at_, current_.since) + kStuckHeartbeats * config_.heartbeat,
+      std::max(round_sent_at_, current_.since) + kOldHeartbeats * config_.heartbeat);
 }
 
 Time TailSink::NextTry() const {

@@ -195,11 +195,18 @@ class SimConnection final : public io::Connection,
       COPPICE_CHECK(io::ReadFrame(frames, frame));
       if (state_ == State::kOpen) {
         CountFrame(process().fabric().coverage, frame);
+        if (process().fabric().trace.text != nullptr) WriteFrame(frame);
         handler_->OnFrame(*this, frame);
       } else {
         HandleHello(frame);
       }
     }
+  }
+  void WriteFrame(const io::Frame& frame) {
+    const Fabric& fabric = process().fabric();
+    fmt::print(fabric.trace.text, "{:.6f} {} frame #{} type {} slot {:x} {} bytes\n",
+               static_cast<double>(fabric.scheduler.now()) / kSecond, process().name(), flow_,
+               static_cast<int>(frame.type), frame.stream.slot, frame.payload.size());
   }
   void HandleHello(const io::Frame& frame) {
     COPPICE_CHECK(frame.type == io::FrameType::kHello && io::ReadHello(frame.payload, peer_));
