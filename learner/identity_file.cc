@@ -4,7 +4,6 @@
 
 #include "common/base/coding.h"
 #include "common/base/crc32c.h"
-#include "common/node/identity.h"
 
 namespace coppice::learner {
 namespace {
@@ -14,13 +13,13 @@ constexpr std::uint64_t kMagic = 0x31656c6f706f4301;  // and the format's versio
 
 }  // namespace
 
-StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory) {
+StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory, NodeId fresh_id) {
   const std::string path = directory + "/identity";
   auto file = disk.Open(path, io::Disk::Mode::kMustExist);
   if (!file.ok()) {
     if (file.status().code() != StatusCode::kNotFound) return file.status();
     Identity fresh;
-    fresh.id = NodeId(node::RandomId());
+    fresh.id = fresh_id;
     COPPICE_RETURN_IF_ERROR(SaveIdentity(disk, directory, fresh));
     return fresh;
   }

@@ -6,8 +6,6 @@
 #include <utility>
 
 #include "common/base/log.h"
-#include "common/mvcc/rocksdb_backend.h"
-#include "common/node/identity.h"
 #include "learner/find_cluster.h"
 
 namespace coppice::learner {
@@ -17,31 +15,35 @@ constexpr Micros kTick = 50 * kMillisecond;
 
 }  // namespace
 
-Learner::Learner(const LearnerOptions& options, node::Runtime::Placement placement)
-    : options_(options), runtime_(placement) {}
+Learner::Learner(const LearnerOptions& options, node::Host& host, node::Storage storage)
+    : options_(options),
+      storage_(std::move(storage)),
+      runtime_(host, {host.ThreadsFor(options.flags.threads), /*has_core=*/true}) {}
 
 Learner::~Learner() = default;
 
-StatusOr<std::unique_ptr<Learner>> Learner::Open(const LearnerOptions& options) {
-  node::Runtime::Placement placement;
-  placement.threads = node::Runtime::ThreadsFor(options.flags.threads);
-  std::unique_ptr<Learner> learner(new Learner(options, placement));
+StatusOr<std::unique_ptr<Learner>> Learner::Open(const LearnerOptions& options, node::Host& host,
+                                                 node::Storage storage) {
+  std::unique_ptr<Learner> learner(new Learner(options, host, std::move(storage)));
   COPPICE_RETURN_IF_ERROR(learner->Init());
   return learner;
 }
 
 Status Learner::Init() {
-  boot_nonce_ = node::RandomId();
-  boot_time_ = io::SystemClock().UnixMicros();
-  if (disk_.Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
+  node::Host& host = runtime_.host();
+  io::Disk& disk = *storage_.disk;
+  boot_nonce_ = host.RandomId();
+  boot_time_ = host.clock().UnixMicros();
+  if (disk.Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
     return MakeStatus(StatusCode::kFailedPrecondition,
                       options_.data_dir +
                           " is the data directory of a voter: set --data-dir to "
                           "this learner's own");
   }
-  COPPICE_RETURN_IF_ERROR(disk_.CreateDirectories(options_.data_dir));
-  COPPICE_ASSIGN_OR_RETURN(lock_, disk_.Lock(options_.data_dir + "/lock"));
-  COPPICE_ASSIGN_OR_RETURN(identity_, LoadIdentity(disk_, options_.data_dir));
+  COPPICE_RETURN_IF_ERROR(disk.CreateDirectories(options_.data_dir));
+  COPPICE_ASSIGN_OR_RETURN(lock_, disk.Lock(options_.data_dir + "/lock"));
+  COPPICE_ASSIGN_OR_RETURN(identity_,
+                           LoadIdentity(disk, options_.data_dir, NodeId(host.RandomId())));
   io::TransportOptions transport;
   transport.hello.node_id = identity_.id.value();
   transport.hello.boot_nonce = boot_nonce_;
@@ -49,18 +51,19 @@ Status Learner::Init() {
   transport.hello.cluster_id = identity_.cluster_id;
   transport.peer_secret = options_.flags.peer_secret;
   if (identity_.cluster_id == 0) {
-    COPPICE_ASSIGN_OR_RETURN(identity_.cluster_id, FindCluster(transport, options_.upstream));
-    COPPICE_RETURN_IF_ERROR(SaveIdentity(disk_, options_.data_dir, identity_));
+    COPPICE_ASSIGN_OR_RETURN(identity_.cluster_id, FindCluster(host, transport, options_.upstream));
+    COPPICE_RETURN_IF_ERROR(SaveIdentity(disk, options_.data_dir, identity_));
   }
   COPPICE_ASSIGN_OR_RETURN(auto store, OpenStore());
   Wire(std::move(store));
-  return tier_->Listen();
+  return tier_->ListenForPeers();
 }
 
 StatusOr<std::unique_ptr<mvcc::Store>> Learner::OpenStore() {
-  COPPICE_ASSIGN_OR_RETURN(auto backend, mvcc::OpenRocksDb(options_.data_dir + "/store"));
+  COPPICE_ASSIGN_OR_RETURN(auto backend, storage_.open_backend(options_.data_dir + "/store"));
   mvcc::StoreOptions options;
   options.loops = runtime_.io_count();
+  options.ring_bytes = options_.tuning.event_ring_bytes;
   return mvcc::Store::Open(std::move(backend), options);
 }
 
@@ -75,7 +78,10 @@ void Learner::Wire(std::unique_ptr<mvcc::Store> store) {
   options.hello.role = io::ProcessRole::kLearner;
   options.core.gate.boot_nonce = boot_nonce_;
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
+  options.core.flush_interval = options_.tuning.flush_interval;
+  options.core.flush_bytes = options_.tuning.flush_bytes;
   options.core.tail.cluster_id = identity_.cluster_id;
+  options.core.tail.window_bytes = options_.tuning.tail_window_bytes;
   options.core.tail.self = identity_.id;
   tier_ = std::make_unique<node::StoreTier>(runtime_, std::move(store), std::move(options));
   for (int i = 0; i < tier_->io_count(); ++i) {
@@ -113,7 +119,7 @@ void Learner::WireTail() {
         options_.data_dir);
   };
   tail_ = std::make_unique<LogTail>(runtime_.core(), tier_->transport(), config, std::move(hooks),
-                                    Rng(node::RandomId()));
+                                    Rng(runtime_.host().RandomId()));
 }
 
 void Learner::WireCore() {
@@ -171,6 +177,7 @@ replica::Registration Learner::Own() const {
 
 void Learner::TellCandidates() {
   replica::TailSink::Candidates candidates;
+  replica::TailSource::Voters voters;
   for (const api::Url& url : options_.upstream) {
     candidates.list.push_back({url.ToString(), NodeId(), false, true});
   }
@@ -180,17 +187,18 @@ void Learner::TellCandidates() {
       continue;
     }
     const std::string& address = other.peer_urls.front();
+    if (other.role == replica::NodeRole::kVoter) voters.addresses.push_back(address);
     const bool known = std::any_of(candidates.list.begin(), candidates.list.end(),
                                    [&](const auto& c) { return c.address == address; });
     if (known) continue;
     candidates.list.push_back({address, id, other.role == replica::NodeRole::kVoter, false});
   }
+  tier_->core().tail().Input(std::move(voters));
   tail_->Input(std::move(candidates));
 }
 
-Status Learner::Run() {
-  io::Loop& loop = runtime_.core();
-  loop.Post([this] {
+void Learner::Start() {
+  runtime_.core().Post([this] {
     tier_->Start();
     tier_->UpdateFacts([this](node::Facts& facts) {
       facts.cluster_id = identity_.cluster_id;
@@ -203,7 +211,15 @@ Status Learner::Run() {
     TellCandidates();
     Tick();
   });
-  runtime_.Run([this] { tier_->Shutdown(); });
+}
+
+Status Learner::Run() {
+  Start();
+  runtime_.Run([this] { Shutdown(); });
+  return Finish();
+}
+
+Status Learner::Finish() {
   tail_->Stop();
   return tier_->Close();
 }

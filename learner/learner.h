@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "common/io/posix_disk.h"
 #include "common/node/store_tier.h"
+#include "common/node/tuning.h"
 #include "common/replica/registry_keeper.h"
 #include "learner/identity_file.h"
 #include "learner/log_tail.h"
@@ -21,6 +21,7 @@ struct LearnerOptions {
   std::vector<api::Url> upstream;
   Micros ready_max_staleness = 5 * kSecond;
   api::Limits limits;
+  node::Tuning tuning;
 };
 
 // A read learner: tails the committed log of a voter or another learner into a store of its own,
@@ -28,15 +29,29 @@ struct LearnerOptions {
 // Thread: built on main's, then the core loop's.
 class Learner {
  public:
-  // Opens the data directory, asks the upstreams for the cluster's id if it is new, binds the
-  // addresses. Errors say what is wrong and what to do.
-  static StatusOr<std::unique_ptr<Learner>> Open(const LearnerOptions& options);
+  // Opens the data directory, asks the upstreams for the cluster's id if it is new (that blocks),
+  // binds the peer addresses. Errors say what is wrong and what to do. `host` and the disk outlive
+  // the learner.
+  static StatusOr<std::unique_ptr<Learner>> Open(const LearnerOptions& options, node::Host& host,
+                                                 node::Storage storage);
   ~Learner();
 
+  // Binds the addresses for clients and metrics.
+  Status ListenForClients() { return tier_->ListenForClients(); }
   Status Run();  // until a signal
+  // What Run is made of, for an owner that turns the loops itself: begins the work on the core
+  // loop; on that loop, ends it in order until every loop is stopped; and then saves what is
+  // applied.
+  void Start();
+  void Shutdown() { tier_->Shutdown(); }
+  Status Finish();
+
+  node::Runtime& runtime() { return runtime_; }
+  node::StoreTier& tier() { return *tier_; }
+  const LogTail& tail() const { return *tail_; }
 
  private:
-  Learner(const LearnerOptions& options, node::Runtime::Placement placement);
+  Learner(const LearnerOptions& options, node::Host& host, node::Storage storage);
   Status Init();
   StatusOr<std::unique_ptr<mvcc::Store>> OpenStore();
   void Wire(std::unique_ptr<mvcc::Store> store);
@@ -47,8 +62,8 @@ class Learner {
   void Tick();
 
   const LearnerOptions options_;
+  const node::Storage storage_;
   node::Runtime runtime_;
-  io::PosixDisk disk_;
   std::unique_ptr<io::File> lock_;
   Identity identity_;
   std::string local_host_ =

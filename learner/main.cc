@@ -1,7 +1,10 @@
 #include <cstdio>
 
 #include "common/base/log.h"
+#include "common/io/posix_disk.h"
+#include "common/mvcc/rocksdb_backend.h"
 #include "common/node/logging.h"
+#include "common/node/posix_host.h"
 #include "learner/flags.h"
 #include "learner/learner.h"
 
@@ -10,9 +13,14 @@ int main(int argc, char** argv) {
   learner::LearnerOptions options;
   if (const auto code = learner::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
-  auto learner = learner::Learner::Open(options);
-  if (!learner.ok()) {
-    COPPICE_LOG(kError, "cannot start: {}", MessageOf(learner.status()));
+  node::PosixHost host;
+  io::PosixDisk disk;
+  const node::Storage storage{&disk,
+                              [](const std::string& path) { return mvcc::OpenRocksDb(path); }};
+  auto learner = learner::Learner::Open(options, host, storage);
+  const Status started = learner.ok() ? (*learner)->ListenForClients() : learner.status();
+  if (!started.ok()) {
+    COPPICE_LOG(kError, "cannot start: {}", MessageOf(started));
     return 1;
   }
   if (const Status status = (*learner)->Run(); !status.ok()) {

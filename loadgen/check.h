@@ -17,6 +17,7 @@ struct Violation {
 // What the checkers looked at, and what they found.
 struct CheckReport {
   std::uint64_t puts = 0;
+  std::uint64_t deletes = 0;
   std::uint64_t unknown_puts = 0;      // no acknowledgement
   std::uint64_t resolved_puts = 0;     // of those, seen by a read or a watch
   std::uint64_t reads[3] = {0, 0, 0};  // answered, by ReadMode

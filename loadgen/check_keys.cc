@@ -18,10 +18,10 @@ namespace {
 constexpr std::uint64_t kAbsent = 0;  // a register's value is the number of its write, from 1 on
 
 struct Operation {
-  bool is_put = false;
+  bool is_write = false;
   std::uint64_t value = kAbsent;
   Time invoke = 0;
-  Time end = 0;
+  Time end = 0;  // kNever: it may have happened at any time since, or not at all
   const Record* record = nullptr;
 };
 
@@ -51,6 +51,7 @@ class Search {
       // At one time, calls come first: the two overlap.
       points.push_back({{operations[i].invoke, 0}, 2 * i});
       points.push_back({{operations[i].end, 1}, 2 * i + 1});
+      required_ += operations[i].end != kNever ? 1 : 0;
     }
     std::sort(points.begin(), points.end());
     next_.resize(2 * operations.size() + 1);
@@ -64,7 +65,7 @@ class Search {
   Verdict Run() {
     const std::size_t head = next_.size() - 1;
     std::size_t at = next_[head];
-    while (next_[head] != head) {
+    while (required_ != 0) {
       if (++steps_ > steps_max_) return Verdict::kTooLong;
       const bool is_return = at == head || at % 2 == 1;
       if (!is_return && Place(at / 2)) {
@@ -99,12 +100,13 @@ class Search {
 
   bool Place(std::size_t i) {
     const Operation& operation = operations_[i];
-    if (!operation.is_put && operation.value != value_) return false;
-    const std::uint64_t value = operation.is_put ? operation.value : value_;
+    if (!operation.is_write && operation.value != value_) return false;
+    const std::uint64_t value = operation.is_write ? operation.value : value_;
     const Mark mark = MarkOf(i);
     const Mark placed = {mark_.a + mark.a, mark_.b + mark.b};
     if (!seen_.insert(StateOf(placed, value)).second) return false;
     placed_.emplace_back(i, value_);
+    required_ -= operation.end != kNever ? 1 : 0;
     mark_ = placed;
     value_ = value;
     Lift(2 * i);
@@ -119,6 +121,7 @@ class Search {
   std::size_t Undo() {
     const auto [i, value] = placed_.back();
     placed_.pop_back();
+    required_ += operations_[i].end != kNever ? 1 : 0;
     const Mark mark = MarkOf(i);
     mark_ = {mark_.a - mark.a, mark_.b - mark.b};
     value_ = value;
@@ -130,6 +133,7 @@ class Search {
   const std::vector<Operation>& operations_;
   const std::uint64_t steps_max_;
   std::uint64_t steps_ = 0;
+  std::size_t required_ = 0;  // operations that have to be placed still
   // Calls (2 i) and returns (2 i + 1) in order of time, as a ring through the head.
   std::vector<std::size_t> next_;
   std::vector<std::size_t> previous_;
@@ -142,12 +146,15 @@ class Search {
 };
 
 // One key's operations. A write of unknown outcome that no linearizable read saw is left out: an
-// order with it is an order without it. One that was seen happened before that read returned.
+// order with it is an order without it. One that was seen happened before that read returned,
+// unless others wrote the same value.
 std::vector<Operation> OperationsOf(const std::vector<const Record*>& records) {
   std::unordered_map<std::string_view, std::uint64_t> numbers;
   std::unordered_map<std::uint64_t, Time> seen_at;
+  std::unordered_map<std::uint64_t, int> writers;
   for (const Record* record : records) {
-    if (record->kind == RecordKind::kPut) numbers.emplace(*record->value, numbers.size() + 1);
+    if (record->kind != RecordKind::kPut) continue;
+    ++writers[numbers.emplace(*record->value, numbers.size() + 1).first->second];
   }
   std::vector<Operation> operations;
   for (const Record* record : records) {
@@ -162,13 +169,19 @@ std::vector<Operation> OperationsOf(const std::vector<const Record*>& records) {
     operations.push_back({false, value, record->invoke, record->end, record});
   }
   for (const Record* record : records) {
+    const bool done = record->outcome == RecordOutcome::kOk;
+    if (record->kind == RecordKind::kDelete && record->outcome != RecordOutcome::kFail) {
+      // Nothing shows whose delete it was that a read saw.
+      operations.push_back({true, kAbsent, record->invoke, done ? record->end : kNever, record});
+    }
     if (record->kind != RecordKind::kPut) continue;
     const std::uint64_t value = numbers[*record->value];
     const auto seen = seen_at.find(value);
-    if (record->outcome == RecordOutcome::kOk) {
+    if (done) {
       operations.push_back({true, value, record->invoke, record->end, record});
     } else if (record->outcome == RecordOutcome::kUnknown && seen != seen_at.end()) {
-      operations.push_back({true, value, record->invoke, seen->second, record});
+      const Time end = writers[value] == 1 ? seen->second : kNever;
+      operations.push_back({true, value, record->invoke, end, record});
     }
   }
   return operations;
@@ -182,7 +195,8 @@ void CheckKeys(const History& history, std::uint64_t steps_max, CheckReport& rep
     const bool is_put = record.kind == RecordKind::kPut && record.value;
     const bool is_read = record.kind == RecordKind::kGet && record.outcome == RecordOutcome::kOk &&
                          record.mode == ReadMode::kLinearizable;
-    if (is_put || is_read) keys[record.key].push_back(&record);
+    const bool is_delete = record.kind == RecordKind::kDelete;
+    if (is_put || is_read || is_delete) keys[record.key].push_back(&record);
   }
   report.keys = keys.size();
   for (const auto& [key, records] : keys) {

@@ -7,62 +7,31 @@
 #include <utility>
 #include <vector>
 
+#include "loadgen/acknowledged.h"
+
 namespace coppice::loadgen {
 namespace {
 
-// The highest revision in any response, over time: what was acknowledged by then.
-class Acknowledged {
- public:
-  explicit Acknowledged(const History& history) {
-    for (const Record& record : history) {
-      if (record.outcome != RecordOutcome::kOk) continue;
-      if (record.kind == RecordKind::kEvent) points_.push_back({record.invoke, &record});
-      if (record.kind == RecordKind::kPut || record.kind == RecordKind::kGet) {
-        points_.push_back({record.end, &record});
-      }
-    }
-    std::sort(points_.begin(), points_.end(),
-              [](const Point& a, const Point& b) { return a.time < b.time; });
-    Revision highest = 0;
-    const Record* by = nullptr;
-    for (Point& point : points_) {
-      if (RevisionOf(*point.record) > highest) {
-        highest = RevisionOf(*point.record);
-        by = point.record;
-      }
-      point.highest = highest;
-      point.record = by;
-    }
+using Seen = Acknowledged<const Record*>;
+
+Seen WhatWasSeen(const History& history) {
+  Seen seen;
+  for (const Record& record : history) {
+    if (record.outcome != RecordOutcome::kOk) continue;
+    if (record.kind == RecordKind::kEvent) seen.Add(record.invoke, record.mod_revision, &record);
+    if (IsCall(record)) seen.Add(record.end, record.revision, &record);
   }
+  seen.Seal();
+  return seen;
+}
 
-  // The highest acknowledged before `time`, and the record that did; 0 and null if there is none.
-  std::pair<Revision, const Record*> Before(Time time) const {
-    const auto it = std::partition_point(points_.begin(), points_.end(),
-                                         [time](const Point& p) { return p.time < time; });
-    if (it == points_.begin()) return {0, nullptr};
-    return {std::prev(it)->highest, std::prev(it)->record};
-  }
-
- private:
-  struct Point {
-    Time time = 0;
-    const Record* record = nullptr;
-    Revision highest = 0;
-  };
-  static Revision RevisionOf(const Record& record) {
-    return record.kind == RecordKind::kEvent ? record.mod_revision : record.revision;
-  }
-
-  std::vector<Point> points_;
-};
-
-void CheckOrder(const Record& record, const Acknowledged& acknowledged, CheckReport& report) {
+void CheckOrder(const Record& record, const Seen& acknowledged, CheckReport& report) {
   const auto fail = [&](std::string_view rule, Revision wanted, const Record* by) {
     report.Add(rule,
                fmt::format("revision {} at least, as seen by {}\n  but {}", wanted,
                            by == nullptr ? "itself" : FormatRecord(*by), FormatRecord(record)));
   };
-  if (record.kind == RecordKind::kPut) {
+  if (record.kind != RecordKind::kGet) {
     const auto [highest, by] = acknowledged.Before(record.invoke);
     if (record.revision <= highest) fail("write-order", highest + 1, by);
     return;
@@ -82,7 +51,7 @@ void CheckData(const Record& read, const WriteModel& model, CheckReport& report)
   const auto after = writes.upper_bound(read.revision);
   const Record* wanted = after == writes.begin() ? nullptr : std::prev(after)->second;
   const Revision wanted_revision = after == writes.begin() ? 0 : std::prev(after)->first;
-  const bool same = wanted == nullptr
+  const bool same = wanted == nullptr || wanted->kind == RecordKind::kDelete
                         ? !read.value
                         : read.value == wanted->value && read.mod_revision == wanted_revision;
   if (same) return;
@@ -107,10 +76,11 @@ WriteModel::WriteModel(const History& history, CheckReport& report) {
 void WriteModel::AddPuts(const History& history, CheckReport& report) {
   std::unordered_map<Revision, const Record*> by_revision;
   for (const Record& record : history) {
-    if (record.kind != RecordKind::kPut || !record.value) continue;
-    ++report.puts;
+    const bool is_delete = record.kind == RecordKind::kDelete;
+    if (!is_delete && (record.kind != RecordKind::kPut || !record.value)) continue;
+    ++(is_delete ? report.deletes : report.puts);
     report.unknown_puts += record.outcome == RecordOutcome::kUnknown;
-    if (!by_value_.emplace(*record.value, &record).second) {
+    if (!is_delete && !by_value_.emplace(*record.value, &record).second) {
       report.Add("not-unique", "the value was written before: " + FormatRecord(record));
     }
     if (record.outcome != RecordOutcome::kOk) continue;
@@ -160,14 +130,14 @@ const Record* WriteModel::Find(std::string_view value) const {
 }
 
 void CheckRevisions(const History& history, const WriteModel& model, CheckReport& report) {
-  const Acknowledged acknowledged(history);
+  const Seen acknowledged = WhatWasSeen(history);
   for (const Record& record : history) {
     const auto mode = static_cast<std::size_t>(record.mode);
     if (record.kind == RecordKind::kGet) {
       ++(record.outcome == RecordOutcome::kOk ? report.reads : report.failed_reads)[mode];
     }
     if (record.outcome != RecordOutcome::kOk) continue;
-    if (record.kind != RecordKind::kGet && record.kind != RecordKind::kPut) continue;
+    if (!IsCall(record)) continue;
     CheckOrder(record, acknowledged, report);
     if (record.kind == RecordKind::kGet) CheckData(record, model, report);
   }

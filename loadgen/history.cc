@@ -11,7 +11,7 @@
 namespace coppice::loadgen {
 namespace {
 
-constexpr std::string_view kKinds[] = {"put", "get", "watch", "event", "watch_end"};
+constexpr std::string_view kKinds[] = {"put", "get", "delete", "watch", "event", "watch_end"};
 constexpr std::string_view kOutcomes[] = {"ok", "fail", "unknown"};
 constexpr std::string_view kModes[] = {"linearizable", "bounded", "serializable"};
 
@@ -159,7 +159,7 @@ void SetNumber(const std::string& name, std::int64_t number, Record& record) {
 }  // namespace
 
 std::string FormatRecord(const Record& record) {
-  const bool is_op = record.kind == RecordKind::kPut || record.kind == RecordKind::kGet;
+  const bool is_op = IsCall(record);
   std::string out = fmt::format("{{\"op\":\"{}\",\"{}\":{}", kKinds[static_cast<int>(record.kind)],
                                 is_op ? "client" : "watcher", record.client);
   PutNumber(out, is_op ? "invoke" : "time", record.invoke);

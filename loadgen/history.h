@@ -16,6 +16,7 @@ namespace coppice::loadgen {
 enum class RecordKind : std::uint8_t {
   kPut,
   kGet,
+  kDelete,    // of one key, which was there
   kWatch,     // a watcher begins: it is to see every change of its range from `revision` on
   kEvent,     // what it saw
   kWatchEnd,  // it has seen everything up to `revision`
@@ -48,6 +49,11 @@ struct Record {
 };
 
 using History = std::vector<Record>;
+
+inline bool IsCall(const Record& record) {
+  return record.kind == RecordKind::kPut || record.kind == RecordKind::kGet ||
+         record.kind == RecordKind::kDelete;
+}
 
 std::string FormatRecord(const Record& record);  // without the newline
 StatusOr<Record> ParseRecord(std::string_view line);

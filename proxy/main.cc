@@ -1,5 +1,6 @@
 #include "common/base/log.h"
 #include "common/node/logging.h"
+#include "common/node/posix_host.h"
 #include "proxy/flags.h"
 #include "proxy/proxy.h"
 
@@ -8,8 +9,9 @@ int main(int argc, char** argv) {
   proxy::ProxyOptions options;
   if (const auto code = proxy::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
-  proxy::Proxy proxy(options);
-  if (const Status status = proxy.Listen(); !status.ok()) {
+  node::PosixHost host;
+  proxy::Proxy proxy(options, host);
+  if (const Status status = proxy.ListenForClients(); !status.ok()) {
     COPPICE_LOG(kError, "cannot start: {}", MessageOf(status));
     return 1;
   }

@@ -7,7 +7,6 @@
 
 #include "common/api/http.h"
 #include "common/base/log.h"
-#include "common/node/identity.h"
 
 namespace coppice::proxy {
 namespace {
@@ -17,7 +16,7 @@ constexpr Micros kDrainGrace = 5 * kSecond;
 ProxyNode::Options NodeOptions(const ProxyLoop::Settings& settings) {
   ProxyNode::Options options;
   options.upstreams = settings.upstreams;
-  options.seed = node::RandomId();
+  options.seed = settings.host->RandomId();
   options.metrics = settings.metrics;
   return options;
 }
@@ -40,16 +39,21 @@ std::string DefaultName(const api::Url& listening) {
 ProxyLoop::ProxyLoop(io::Loop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
-      transport_(loop, settings_.transport, [](const io::Hello&) { return nullptr; }),
-      node_(loop, transport_, NodeOptions(settings_)),
+      transport_(settings_.host->MakeTransport(loop, settings_.transport,
+                                               [](const io::Hello&) { return nullptr; })),
+      node_(loop, *transport_, NodeOptions(settings_)),
       watches_(loop, node_, {settings_.transport.hello.node_id, settings_.listener_defaults}),
       metrics_(*settings_.metrics),
       edge_(node_, loop, EdgeOptions(settings_, metrics_)),
-      health_([this] { return ready(); }) {
-  server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
-                                          edge_.Methods(&watches_, health_), Http());
+      health_([this] { return ready(); }),
+      methods_(edge_.Methods(&watches_, health_)) {
   node_.SetOnChange([this] { OnChange(); });
   AddGauges(*settings_.metrics);
+}
+
+rpc::Server& ProxyLoop::OpenServer() {
+  server_ = std::make_unique<rpc::Server>(loop_, rpc::ServerOptions{}, methods_, Http());
+  return *server_;
 }
 
 void ProxyLoop::AddGauges(metrics::Registry& registry) {
@@ -90,18 +94,20 @@ void ProxyLoop::OnChange() {
 void ProxyLoop::Drain(Micros grace, std::function<void()> done) {
   draining_ = true;
   health_.Update();
+  if (server_ == nullptr) return done();
   server_->Drain(grace, std::move(done));
 }
 
-Proxy::Proxy(const ProxyOptions& options)
+Proxy::Proxy(const ProxyOptions& options, node::Host& host)
     : options_(options),
-      id_(node::RandomId()),
-      boot_(io::SystemClock().UnixMicros()),
-      runtime_({node::Runtime::ThreadsFor(options.flags.threads), /*has_core=*/false}) {
+      id_(host.RandomId()),
+      boot_(host.clock().UnixMicros()),
+      runtime_(host, {host.ThreadsFor(options.flags.threads), /*has_core=*/false}) {
   ProxyLoop::Settings settings;
+  settings.host = &host;
   settings.transport.peer_secret = options_.flags.peer_secret;
   settings.transport.hello.node_id = id_;
-  settings.transport.hello.boot_nonce = node::RandomId();
+  settings.transport.hello.boot_nonce = host.RandomId();
   settings.transport.hello.role = io::ProcessRole::kProxy;
   settings.upstreams = options_.upstreams;
   settings.metrics = &metrics_;
@@ -116,9 +122,9 @@ Proxy::Proxy(const ProxyOptions& options)
 
 Proxy::~Proxy() = default;
 
-Status Proxy::Listen() {
+Status Proxy::ListenForClients() {
   std::vector<std::pair<io::Loop*, rpc::Server*>> servers;
-  for (auto& loop : loops_) servers.emplace_back(&loop->loop(), &loop->server());
+  for (auto& loop : loops_) servers.emplace_back(&loop->loop(), &loop->OpenServer());
   acceptor_ = std::make_unique<rpc::Acceptor>(runtime_.core(), std::move(servers));
   int listener = 0;
   for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
@@ -138,8 +144,6 @@ Status Proxy::Listen() {
     COPPICE_ASSIGN_OR_RETURN(bound.port, metrics_acceptor_->Listen(bound.host, bound.port, 0));
     listening_metrics_.push_back(bound);
   }
-  registrar_ = std::make_unique<Registrar>(loops_.front()->loop(), loops_.front()->pool(),
-                                           RegistrarOptions());
   return OkStatus();
 }
 
@@ -156,10 +160,16 @@ Registrar::Options Proxy::RegistrarOptions() const {
   return options;
 }
 
-void Proxy::Run() {
+void Proxy::Start() {
+  registrar_ = std::make_unique<Registrar>(loops_.front()->loop(), loops_.front()->pool(),
+                                           RegistrarOptions());
   for (auto& loop : loops_) {
     loop->loop().Post([&proxy_loop = *loop] { proxy_loop.Start(); });
   }
+}
+
+void Proxy::Run() {
+  Start();
   runtime_.Run([this] { Shutdown(); });
 }
 
@@ -171,8 +181,8 @@ void Proxy::OnChange(ProxyLoop& loop) {
 }
 
 void Proxy::Shutdown() {
-  acceptor_->Close();
-  metrics_acceptor_->Close();
+  if (acceptor_ != nullptr) acceptor_->Close();
+  if (metrics_acceptor_ != nullptr) metrics_acceptor_->Close();
   auto left = std::make_shared<std::atomic<int>>(runtime_.io_count());
   for (auto& loop : loops_) {
     loop->loop().Post([this, left, &proxy_loop = *loop] {

@@ -11,7 +11,8 @@
 #include "common/api/edge_metrics.h"
 #include "common/api/health.h"
 #include "common/base/metrics.h"
-#include "common/io/asio_transport.h"
+#include "common/io/transport.h"
+#include "common/node/host.h"
 #include "common/node/runtime.h"
 #include "common/rpc/server.h"
 #include "proxy/flags.h"
@@ -26,6 +27,7 @@ namespace coppice::proxy {
 class ProxyLoop {
  public:
   struct Settings {
+    node::Host* host = nullptr;
     io::TransportOptions transport;
     std::vector<api::Url> upstreams;
     std::vector<Consistency> listener_defaults;
@@ -36,7 +38,12 @@ class ProxyLoop {
 
   void Start() { node_.Start(); }
   io::Loop& loop() { return loop_; }
-  rpc::Server& server() { return *server_; }
+  // Every gRPC method there is; their handlers live as long as this.
+  const std::vector<rpc::MethodSpec>& methods() const { return methods_; }
+  // Serves clients' connections that an Acceptor brings. Called once, or never.
+  rpc::Server& OpenServer();
+  const ProxyNode& node() const { return node_; }
+  const Watches& watches() const { return watches_; }
   Pool& pool() { return node_.pool(); }
   rpc::HttpHandler Http();
   bool ready() const { return !draining_ && node_.ready(); }
@@ -50,13 +57,14 @@ class ProxyLoop {
 
   io::Loop& loop_;
   const Settings settings_;
-  io::AsioTransport transport_;
+  const std::unique_ptr<io::Transport> transport_;
   ProxyNode node_;
   Watches watches_;
   api::EdgeMetrics metrics_;
   api::Edge edge_;
   api::Health health_;
-  std::unique_ptr<rpc::Server> server_;
+  const std::vector<rpc::MethodSpec> methods_;
+  std::unique_ptr<rpc::Server> server_;  // null where no client is listened for
   bool draining_ = false;
   bool said_ready_ = false;
   // For metrics, which any thread reads.
@@ -69,16 +77,23 @@ class ProxyLoop {
 // The coppice-proxy process. Thread: built on main's, then the first loop's.
 class Proxy {
  public:
-  explicit Proxy(const ProxyOptions& options);
+  Proxy(const ProxyOptions& options, node::Host& host);  // which outlives the proxy
   ~Proxy();
 
   // Binds the addresses; the error names the one that could not be.
-  Status Listen();
+  Status ListenForClients();
   // Until a signal; then clients are drained.
   void Run();
+  // What Run is made of, for an owner that turns the loops itself: begins the work on each loop;
+  // on the first one, ends it in order until every loop is stopped.
+  void Start();
+  void Shutdown();
+
+  node::Runtime& runtime() { return runtime_; }
+  ProxyLoop& loop(int index) { return *loops_[static_cast<std::size_t>(index)]; }
+  const metrics::Registry& metrics() const { return metrics_; }
 
  private:
-  void Shutdown();
   void OnChange(ProxyLoop& loop);
   Registrar::Options RegistrarOptions() const;
 

@@ -6,7 +6,9 @@
 #include "common/api/errors.h"
 #include "common/api/methods.h"
 #include "common/api/parse.h"
+#include "common/base/coding.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 #include "common/base/recycled.h"
 #include "proxy/member_list.h"
 
@@ -33,6 +35,32 @@ bool IsRead(const api::Request& request) {
 }
 
 }  // namespace
+
+#ifdef COPPICE_MUTANTS
+// What kRewriteHeader does to an answer: its header gets the highest revision that this proxy has
+// seen in any.
+std::string WithHighestHeader(std::span<const std::string_view> pieces) {
+  static thread_local std::uint64_t highest = 0;
+  std::string bytes;
+  for (const std::string_view piece : pieces) bytes += piece;
+  WireReader message(bytes);
+  std::uint32_t field = 0;
+  WireType type{};
+  std::string_view header;
+  if (!message.Tag(field, type) || field != 1 || !message.Bytes(header)) return bytes;
+  const auto body_at = static_cast<std::size_t>(header.data() - bytes.data()) + header.size();
+  std::string made;
+  for (WireReader fields(header); !fields.done();) {
+    std::uint64_t value = 0;
+    if (!fields.Tag(field, type) || !fields.Varint(value)) return bytes;
+    if (field == 3) value = highest = std::max(highest, value);
+    PutIntField(made, field, value);
+  }
+  std::string out;
+  PutBytesField(out, 1, made);
+  return out + bytes.substr(body_at);
+}
+#endif
 
 // The answer of a group's upstream request, wherever it is sent.
 class ProxyNode::GroupReplier final : public api::Replier, public Recycled<GroupReplier> {
@@ -172,6 +200,13 @@ void ProxyNode::Answered(GroupId id, std::span<const std::string_view> pieces,
     const std::string_view piece = shown;
     return coalescer_.Ok(id, {&piece, 1}, served);
   }
+#ifdef COPPICE_MUTANTS
+  if (COPPICE_MUTANT(kRewriteHeader)) {
+    const std::string rewritten = WithHighestHeader(pieces);
+    const std::string_view piece = rewritten;
+    return coalescer_.Ok(id, {&piece, 1}, served);
+  }
+#endif
   coalescer_.Ok(id, pieces, served);
   if (coalescer_.gathering()) loop_.Wake(*this, io::Loop::Phase::kCore);
 }
@@ -242,7 +277,7 @@ void ProxyNode::OnLost(std::vector<node::Unanswered> left) {
     if (coalescer_.Find(group) == nullptr) continue;
     Trip& trip = TripOf(group);
     trip.avoid = trip.sent_to;
-    if (trip.may_repeat || request.certainly_not_done) {
+    if (trip.may_repeat || request.certainly_not_done || COPPICE_MUTANT(kSendTwice)) {
       Park(group, 0);
     } else {
       Count(counters_.unknown);

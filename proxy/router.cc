@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 
 namespace coppice::proxy {
 namespace {
@@ -156,7 +157,8 @@ std::uint32_t Router::RankForRead(const Backend& backend, const Want& want) cons
     rank |= want.mode == ReadMode::kSerializable ? kCutOffButMaySay : kCutOff;
   }
   const Micros staleness = Believed(backend);
-  if (want.max_staleness >= 0 && (staleness < 0 || staleness > want.max_staleness)) {
+  const bool misses = staleness < 0 || staleness > want.max_staleness;
+  if (want.max_staleness >= 0 && misses && !COPPICE_MUTANT(kServePastBound)) {
     rank |= kMissesBound;
   }
   if (backend.state.revision < want.min_revision) rank |= kLacksRevision;

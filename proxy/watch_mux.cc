@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 
 namespace coppice::proxy {
 namespace {
@@ -332,7 +333,10 @@ void WatchMux::Maintain(Subscription& s) {
   }
   if (s.main.state == Upstream::State::kIdle) {
     if (now_ >= s.main.retry_at) {
-      Open(s, s.main, s.created() ? s.complete() + 1 : 0);
+      Revision next = s.complete() + 1;
+      if (COPPICE_MUTANT(kResumeWatchLate)) ++next;
+      if (COPPICE_MUTANT(kResumeWatchEarly)) --next;
+      Open(s, s.main, s.created() ? next : 0);
     } else {
       retry_at_ = std::min(retry_at_, s.main.retry_at);
     }

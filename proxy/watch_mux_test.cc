@@ -192,6 +192,30 @@ TEST_F(WatchMuxTest, LiveWatchersAreCanceledIfTheirGapWasCompacted) {
   EXPECT_EQ(sink.compact_revision, 4);
 }
 
+TEST_F(WatchMuxTest, AFutureStartOutlivesACompactionBelowItAndMissesNothing) {
+  TestSink now;
+  TestSink soon;
+  TestSink later;
+  Open(now, Key("a"));
+  Open(soon, Key("a", 5));
+  Open(later, Key("a", 7));
+  world_.Cut(1);
+  world_.Cut(2);
+  for (const char* value : {"1", "2", "3", "4"}) Put("a", value);  // up to revision 5
+  world_.compact = 4;
+  world_.Settle();
+  world_.Connect(0);
+  world_.mux.OnBackendUp(world_.now);
+  world_.Settle();
+  EXPECT_TRUE(now.canceled);
+  EXPECT_FALSE(soon.canceled);
+  EXPECT_FALSE(later.canceled);
+  for (const char* value : {"5", "6", "7"}) Put("a", value);
+  world_.Settle();
+  EXPECT_THAT(soon.Values(), ElementsAre("4", "5", "6", "7"));
+  EXPECT_THAT(later.Values(), ElementsAre("6", "7"));
+}
+
 TEST_F(WatchMuxTest, OpensNowOnlyAtTheStreamsFloorAndItsMinimum) {
   TestSink sink;
   sink.floor = 3;

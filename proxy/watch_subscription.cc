@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/replica/watch_events.h"
 
 namespace coppice::proxy {
@@ -31,6 +32,15 @@ void Subscription::OnCreated(Revision at) {
   if (created()) return;  // it resumes: what it has missed will come
   complete_ = at;
   ring_first_ = at + 1;
+  // Whose start lay in the future before Reset, and does not any more: the history has the rest.
+  for (auto& list : live_) {
+    for (std::size_t i = list.size(); i-- > 0;) {
+      MuxWatcher& watcher = *list[i];
+      if (watcher.next > at) continue;
+      Unlist(watcher);
+      List(watcher, State::kBehind);
+    }
+  }
 }
 
 void Subscription::Follow(const Revision* mark) {
@@ -39,7 +49,7 @@ void Subscription::Follow(const Revision* mark) {
 }
 
 void Subscription::OnEvents(const EncodedEventsPtr& events) {
-  if (events->revision <= complete()) return;
+  if (events->revision <= complete() && !COPPICE_MUTANT(kResumeWatchEarly)) return;
   complete_ = events->revision;
   ring_.push_back(events);
   ring_bytes_ += events->bytes.size();
@@ -77,16 +87,20 @@ void Subscription::TrimRing() {
 }
 
 void Subscription::Reset(Revision compact_revision) {
+  const Revision first_needed = std::max(complete() + 1, compact_revision);
   mark_ = nullptr;
   complete_ = 0;
   ring_.clear();
   ring_bytes_ = 0;
-  for (auto& list : live_) CancelAll(list, compact_revision);
-  CancelAll(behind_, compact_revision);
+  for (auto& list : live_) CancelBelow(first_needed, list, compact_revision);
+  CancelBelow(first_needed, behind_, compact_revision);
 }
 
-void Subscription::CancelAll(std::vector<MuxWatcher*>& list, Revision compact_revision) {
-  while (!list.empty()) Cancel(*list.back(), compact_revision, kWatchCompacted);
+void Subscription::CancelBelow(Revision next, std::vector<MuxWatcher*>& list,
+                               Revision compact_revision) {
+  for (std::size_t i = list.size(); i-- > 0;) {
+    if (list[i]->next < next) Cancel(*list[i], compact_revision, kWatchCompacted);
+  }
 }
 
 // --- Those behind.
@@ -105,8 +119,9 @@ void Subscription::Pump() {
 // False if the sink is full before the ring's end.
 bool Subscription::PumpOne(MuxWatcher& watcher) {
   watcher.catching_up = false;
+  const Revision next = COPPICE_MUTANT(kJoinSeesPastTwice) ? 0 : watcher.next;
   auto it = std::lower_bound(
-      ring_.begin(), ring_.end(), watcher.next,
+      ring_.begin(), ring_.end(), next,
       [](const EncodedEventsPtr& events, Revision next) { return events->revision < next; });
   for (; it != ring_.end(); ++it) {
     const EncodedEventsPtr wanted = Filter(*it, watcher.filters);

@@ -82,7 +82,8 @@ class Subscription {
   Revision complete() const { return mark_ == nullptr ? complete_ : std::max(complete_, *mark_); }
   // Complete as of now: its upstream is open and not behind.
   bool fresh() const { return mark_ != nullptr; }
-  // History between complete() and what backends have is gone: cancels all that are open.
+  // History between complete() and what backends have is gone: cancels all that are open, but for
+  // those that need nothing of it because they start in the future.
   void Reset(Revision compact_revision);
 
   // --- The catch-up upstream, at most one.
@@ -125,7 +126,7 @@ class Subscription {
   void List(MuxWatcher& watcher, MuxWatcher::State state);
   void Unlist(MuxWatcher& watcher);
   void Cancel(MuxWatcher& watcher, Revision compact_revision, std::string_view reason);
-  void CancelAll(std::vector<MuxWatcher*>& list, Revision compact_revision);
+  void CancelBelow(Revision next, std::vector<MuxWatcher*>& list, Revision compact_revision);
   void DeliverLive(std::vector<MuxWatcher*>& list, const mvcc::EncodedEventsPtr& events);
   bool PumpOne(MuxWatcher& watcher);
   void TrimRing();

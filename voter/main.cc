@@ -1,7 +1,10 @@
 #include <cstdio>
 
 #include "common/base/log.h"
+#include "common/io/posix_disk.h"
+#include "common/mvcc/rocksdb_backend.h"
 #include "common/node/logging.h"
+#include "common/node/posix_host.h"
 #include "voter/flags.h"
 #include "voter/voter.h"
 
@@ -10,9 +13,14 @@ int main(int argc, char** argv) {
   voter::VoterOptions options;
   if (const auto code = voter::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
-  auto voter = voter::Voter::Open(options);
-  if (!voter.ok()) {
-    COPPICE_LOG(kError, "cannot start: {}", MessageOf(voter.status()));
+  node::PosixHost host;
+  io::PosixDisk disk;
+  const node::Storage storage{&disk,
+                              [](const std::string& path) { return mvcc::OpenRocksDb(path); }};
+  auto voter = voter::Voter::Open(options, host, storage);
+  const Status started = voter.ok() ? (*voter)->ListenForClients() : voter.status();
+  if (!started.ok()) {
+    COPPICE_LOG(kError, "cannot start: {}", MessageOf(started));
     return 1;
   }
   if (const Status status = (*voter)->Run(); !status.ok()) {

@@ -1,11 +1,11 @@
 #include "voter/raft_driver.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "common/base/check.h"
 #include "common/base/failpoint.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 
 namespace coppice::voter {
 namespace {
@@ -14,14 +14,7 @@ constexpr Micros kSpaceRetry = 500 * kMillisecond;
 constexpr std::size_t kQueuedMax = 1U << 16;
 constexpr std::size_t kQueuedBytesMax = 64U << 20;
 
-[[noreturn]] void EndProcess(const Status& status) {
-  COPPICE_LOG(
-      kError,
-      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
-      "peers; mend the disk, then start it again",
-      MessageOf(status));
-  std::_Exit(74);  // EX_IOERR; no destructor may touch the log any more
-}
+constexpr int kIoError = 74;  // EX_IOERR
 
 bool Differs(const raft::Status& a, const raft::Status& b) {
   return a.role != b.role || a.term != b.term || a.leader != b.leader || a.commit != b.commit;
@@ -73,6 +66,7 @@ bool RaftDriver::Propose(raft::Proposal proposal) {
 }
 
 void RaftDriver::OnTurn(Time now) {
+  if (ended_) return;
   if (stalled_ && !Perform()) return RetryLater();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
   while (StepAll(now)) {
@@ -108,6 +102,7 @@ bool RaftDriver::Perform() {
   for (const raft::Outbound& outbound : std::exchange(out_.send_now, {})) {
     hooks_.send(outbound.to, outbound.message);
   }
+  if (COPPICE_MUTANT(kApplyPastDisk)) DeliverEntries();
   if (!WriteLog()) return false;
   for (const raft::Outbound& outbound : out_.send_after_durable) {
     hooks_.send(outbound.to, outbound.message);
@@ -118,7 +113,17 @@ bool RaftDriver::Perform() {
   return true;
 }
 
-// False: the disk is full and nothing was written; the log is as it was.
+void RaftDriver::EndProcess(const coppice::Status& status) {
+  COPPICE_LOG(
+      kError,
+      "the Raft log cannot be written, so this voter ends: {}. What it acknowledged is on its "
+      "peers; mend the disk, then start it again",
+      MessageOf(status));
+  ended_ = true;
+  hooks_.end_process(kIoError);
+}
+
+// False: the disk is full and nothing was written, so the log is as it was; or it failed.
 bool RaftDriver::WriteLog() {
   if (!out_.needs_sync()) return true;
   std::optional<wal::HardState> hard_state;
@@ -134,10 +139,17 @@ bool RaftDriver::WriteLog() {
     }
     return false;
   }
-  if (!status.ok()) EndProcess(status);
+  if (!status.ok()) {
+    EndProcess(status);
+    return false;
+  }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
   failpoint::Pass("wal.before_sync");
-  if (const coppice::Status synced = wal_->Sync(); !synced.ok()) EndProcess(synced);
+  const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
+  if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
+    EndProcess(synced);
+    return false;
+  }
   failpoint::Pass("wal.after_sync");
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
@@ -172,13 +184,17 @@ void RaftDriver::ReadLog() {
 void RaftDriver::Deliver() {
   for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
   if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
-  if (!out_.apply.empty()) {
-    hooks_.apply(out_.apply);
-    inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});
-  }
+  DeliverEntries();
   if (!out_.reads.empty()) failpoint::Pass("read_index.confirmed");
   for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
   for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
+}
+
+void RaftDriver::DeliverEntries() {
+  if (out_.apply.empty()) return;
+  const std::vector<EntryPtr> entries = std::exchange(out_.apply, {});
+  hooks_.apply(entries);
+  inputs_.emplace_back(raft::Applied{entries.back()->index()});
 }
 
 void RaftDriver::ArmTimer() {

@@ -34,6 +34,9 @@ class RaftDriver final : private io::TurnTask {
     std::function<void(const raft::Status& status)> changed;
     // The turn's effects are all out.
     std::function<void()> turn_done;
+    // The log failed. Does not return on a real machine (node::Host::EndProcess); where it does,
+    // the driver does nothing any more.
+    std::function<void(int code)> end_process;
   };
 
   RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal,
@@ -55,9 +58,11 @@ class RaftDriver final : private io::TurnTask {
   bool StepAll(Time now);
   bool Perform();
   bool WriteLog();
+  void EndProcess(const coppice::Status& status);
   void RetryLater();
   void ReadLog();
   void Deliver();
+  void DeliverEntries();
   void ArmTimer();
 
   io::Loop& loop_;
@@ -70,6 +75,7 @@ class RaftDriver final : private io::TurnTask {
   raft::Output out_;
   raft::Status status_;
   bool stalled_ = false;  // out_ waits for space on the disk
+  bool ended_ = false;    // the log failed
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

@@ -8,13 +8,11 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
-#include "common/mvcc/rocksdb_backend.h"
 #include "common/node/identity.h"
 
 namespace coppice::voter {
 namespace {
 
-constexpr std::size_t kWindowBytes = 64U << 20;
 constexpr Micros kRegistryTick = 50 * kMillisecond;
 constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
 constexpr std::uint64_t kNoToken = UINT64_MAX;
@@ -29,17 +27,18 @@ std::map<std::string, std::vector<std::string>> ByName(
 
 }  // namespace
 
-Voter::Voter(const VoterOptions& options, node::Runtime::Placement placement)
-    : options_(options), runtime_(placement) {}
+Voter::Voter(const VoterOptions& options, node::Host& host, node::Storage storage)
+    : options_(options),
+      storage_(std::move(storage)),
+      runtime_(host, {host.ThreadsFor(options.flags.threads), /*has_core=*/true}) {}
 
 Voter::~Voter() {
   if (driver_ != nullptr) driver_.reset();
 }
 
-StatusOr<std::unique_ptr<Voter>> Voter::Open(const VoterOptions& options) {
-  node::Runtime::Placement placement;
-  placement.threads = node::Runtime::ThreadsFor(options.flags.threads);
-  std::unique_ptr<Voter> voter(new Voter(options, placement));
+StatusOr<std::unique_ptr<Voter>> Voter::Open(const VoterOptions& options, node::Host& host,
+                                             node::Storage storage) {
+  std::unique_ptr<Voter> voter(new Voter(options, host, std::move(storage)));
   COPPICE_RETURN_IF_ERROR(voter->Init());
   return voter;
 }
@@ -62,18 +61,19 @@ Status Voter::FindIdentity() {
                     options_.flags.name));
   }
   cluster_id_ = node::ClusterId(ids);
-  boot_nonce_ = node::RandomId();
-  boot_time_ = io::SystemClock().UnixMicros();
+  boot_nonce_ = runtime_.host().RandomId();
+  boot_time_ = runtime_.host().clock().UnixMicros();
   return OkStatus();
 }
 
 Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& store,
                         std::optional<BootLog>& boot) {
-  COPPICE_ASSIGN_OR_RETURN(auto backend, mvcc::OpenRocksDb(path));
+  COPPICE_ASSIGN_OR_RETURN(auto backend, storage_.open_backend(path));
   mvcc::StoreOptions options;
   options.loops = runtime_.io_count();
+  options.ring_bytes = options_.tuning.event_ring_bytes;
   COPPICE_ASSIGN_OR_RETURN(store, mvcc::Store::Open(std::move(backend), options));
-  boot.emplace(store->View(0).applied, kWindowBytes);
+  boot.emplace(store->View(0).applied, options_.raft_window_bytes);
   store->Quiesce(0, true);
   return OkStatus();
 }
@@ -81,19 +81,19 @@ Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& s
 StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
                                            std::unique_ptr<wal::Wal>& wal) {
   const std::string member = options_.data_dir + "/member";
-  if (disk_.Open(options_.data_dir + "/identity", io::Disk::Mode::kMustExist).ok()) {
+  if (storage_.disk->Open(options_.data_dir + "/identity", io::Disk::Mode::kMustExist).ok()) {
     return MakeStatus(StatusCode::kFailedPrecondition,
                       fmt::format("{} is the data directory of a learner: set --data-dir to this "
                                   "voter's own",
                                   options_.data_dir));
   }
-  COPPICE_RETURN_IF_ERROR(disk_.CreateDirectories(member));
-  COPPICE_ASSIGN_OR_RETURN(lock_, disk_.Lock(member + "/lock"));
+  COPPICE_RETURN_IF_ERROR(storage_.disk->CreateDirectories(member));
+  COPPICE_ASSIGN_OR_RETURN(lock_, storage_.disk->Lock(member + "/lock"));
   // The log first: it knows whose directory this is, and refuses before the store is touched.
   wal::WalOptions wal_options;
   wal_options.cluster_id = cluster_id_;
   wal_options.node_id = self_.value();
-  wal::Recovered recovered;
+  wal_options.segment_bytes = options_.wal_segment_bytes;
   Status opened = OkStatus();
   std::optional<BootLog> boot;
   // Entries come once the whole log is verified. They are not gathered first: what is applied needs
@@ -102,17 +102,17 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
     if (boot) boot->Replay(entry);
   };
-  COPPICE_ASSIGN_OR_RETURN(wal,
-                           wal::Wal::Open(disk_, member + "/wal", wal_options, replay, recovered));
+  COPPICE_ASSIGN_OR_RETURN(
+      wal, wal::Wal::Open(*storage_.disk, member + "/wal", wal_options, replay, recovered_));
   if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
   COPPICE_RETURN_IF_ERROR(opened);
   const Index applied = boot->applied();
-  if (applied > recovered.last_index) {
+  if (applied > recovered_.last_index) {
     return MakeStatus(
         StatusCode::kDataLoss,
         fmt::format("{}: the state has applied entry {} and the log ends at {}: part of the log is "
                     "missing. Restore the directory, or remove this member and add it anew",
-                    options_.data_dir, applied.value(), recovered.last_index.value()));
+                    options_.data_dir, applied.value(), recovered_.last_index.value()));
   }
   raft::Configuration configuration;
   const std::string saved = store->GetMeta(node::kConfigurationKey);
@@ -120,7 +120,7 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     for (const PeerAddress& voter : voters_) configuration.voters.push_back(voter.id);
     std::sort(configuration.voters.begin(), configuration.voters.end());
   }
-  return boot->Finish(recovered, std::move(configuration));
+  return boot->Finish(recovered_, std::move(configuration));
 }
 
 Status Voter::Init() {
@@ -129,7 +129,7 @@ Status Voter::Init() {
   std::unique_ptr<wal::Wal> wal;
   COPPICE_ASSIGN_OR_RETURN(raft::BootState boot, OpenState(store, wal));
   Wire(std::move(boot), std::move(store), std::move(wal));
-  return tier_->Listen();
+  return tier_->ListenForPeers();
 }
 
 std::vector<PeerAddress> Voter::OtherVoters() const {
@@ -186,7 +186,10 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
   options.core.gate.refresh_interval = 0;  // until it has children (TellTailSource)
   options.core.gate.election_timeout = options_.election_timeout;
+  options.core.flush_interval = options_.tuning.flush_interval;
+  options.core.flush_bytes = options_.tuning.flush_bytes;
   options.core.tail.cluster_id = cluster_id_;
+  options.core.tail.window_bytes = options_.tuning.tail_window_bytes;
   options.core.tail.self = self_;
   options.core.tail.reads_wal = true;
   options.core.tail.state_interval = options_.heartbeat_interval;
@@ -201,7 +204,7 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
 
 void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   io::Loop& loop = runtime_.core();
-  Rng rng(node::RandomId());
+  Rng rng(runtime_.host().RandomId());
   peers_ = std::make_unique<Peers>(
       loop, tier_->transport(), OtherVoters(),
       Peers::Hooks{[this](NodeId from, raft::Message message) {
@@ -224,6 +227,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   config.id = self_;
   config.heartbeat_interval = options_.heartbeat_interval;
   config.election_timeout = options_.election_timeout;
+  config.window_bytes_max = options_.raft_window_bytes;
   auto core = std::make_unique<raft::Core>(config, boot, Rng(rng.Next()), loop.Refresh());
   RaftDriver::Hooks hooks;
   hooks.send = [this](NodeId to, const raft::Message& message) { peers_->Send(to, message); };
@@ -238,6 +242,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   };
   hooks.changed = [this](const raft::Status& status) { OnRaftChanged(status); };
   hooks.turn_done = [this] { proposals_->Flush(); };
+  hooks.end_process = [this](int code) { runtime_.host().EndProcess(code); };
   driver_ = std::make_unique<RaftDriver>(loop, std::move(core), std::move(wal), std::move(hooks));
 }
 
@@ -282,9 +287,8 @@ void Voter::WireCore() {
   core.tail().SetHooks(std::move(tail));
 }
 
-Status Voter::Run() {
-  io::Loop& loop = runtime_.core();
-  loop.Post([this] {
+void Voter::Start() {
+  runtime_.core().Post([this] {
     tier_->Start();
     tier_->core().tail().Input(replica::TailSource::PathChanged{{self_}, true});
     tier_->UpdateFacts([this](node::Facts& facts) {
@@ -296,12 +300,22 @@ Status Voter::Run() {
     TickRegistry();
     CheckSpace();
   });
-  runtime_.Run([this] {
-    if (driver_->status().role == raft::Role::kLeader) {
-      driver_->Input(raft::ResignLeadership{});
-    }
-    tier_->Shutdown();
-  });
+}
+
+Status Voter::Run() {
+  Start();
+  runtime_.Run([this] { Shutdown(); });
+  return Finish();
+}
+
+void Voter::Shutdown() {
+  if (driver_->status().role == raft::Role::kLeader) {
+    driver_->Input(raft::ResignLeadership{});
+  }
+  tier_->Shutdown();
+}
+
+Status Voter::Finish() {
   peers_->Stop();
   leader_link_->Stop();
   return tier_->Close();
@@ -428,7 +442,7 @@ void Voter::CheckSpace() {
   // Log and store may be on file systems of their own.
   std::uint64_t free_bytes = UINT64_MAX;
   for (const char* part : {"/member/wal", "/member/store"}) {
-    const auto free_here = disk_.FreeBytes(options_.data_dir + part);
+    const auto free_here = storage_.disk->FreeBytes(options_.data_dir + part);
     if (free_here.ok()) free_bytes = std::min(free_bytes, *free_here);
   }
   const std::uint64_t quota = options_.quota_bytes == 0 ? 2ULL << 30 : options_.quota_bytes;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/io/posix_disk.h"
 #include "common/node/store_tier.h"
+#include "common/node/tuning.h"
 #include "common/replica/registry_keeper.h"
 #include "voter/boot.h"
 #include "voter/leader_link.h"
@@ -28,22 +28,40 @@ struct VoterOptions {
   Micros election_timeout = 1000 * kMillisecond;
   std::uint64_t quota_bytes = 2U << 30;  // etcd's default; 0 = that too
   api::Limits limits;
+  node::Tuning tuning;
+  std::uint64_t wal_segment_bytes = 64U << 20;
+  std::size_t raft_window_bytes = 64U << 20;  // of the log, kept in memory
 };
 
 // A voter: Raft over its log and its peers, and what it shares with learners (node::StoreTier).
 // Thread: built on main's, then the core loop's.
 class Voter {
  public:
-  // Opens the data directory and binds the addresses. Errors say what is wrong and what to do;
-  // nothing was changed on disk by those that come from the flags or a foreign directory.
-  static StatusOr<std::unique_ptr<Voter>> Open(const VoterOptions& options);
+  // Opens the data directory and binds the peer addresses. Errors say what is wrong and what to do;
+  // nothing was changed on disk by those that come from the flags or a foreign directory. `host`
+  // and the disk outlive the voter.
+  static StatusOr<std::unique_ptr<Voter>> Open(const VoterOptions& options, node::Host& host,
+                                               node::Storage storage);
   ~Voter();
 
+  // Binds the addresses for clients and metrics.
+  Status ListenForClients() { return tier_->ListenForClients(); }
   // Until a signal; OK after an orderly end.
   Status Run();
+  // What Run is made of, for an owner that turns the loops itself: begins the work on the core
+  // loop; on that loop, ends it in order until every loop is stopped; and then saves what is
+  // applied.
+  void Start();
+  void Shutdown();
+  Status Finish();
+
+  node::Runtime& runtime() { return runtime_; }
+  node::StoreTier& tier() { return *tier_; }
+  const RaftDriver& driver() const { return *driver_; }
+  const wal::Recovered& recovered() const { return recovered_; }  // what its log held at the start
 
  private:
-  Voter(const VoterOptions& options, node::Runtime::Placement placement);
+  Voter(const VoterOptions& options, node::Host& host, node::Storage storage);
   Status Init();
   Status FindIdentity();
   Status OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& store,
@@ -71,9 +89,10 @@ class Voter {
   void TellTailSource();
 
   const VoterOptions options_;
+  const node::Storage storage_;
   node::Runtime runtime_;
-  io::PosixDisk disk_;
   std::unique_ptr<io::File> lock_;
+  wal::Recovered recovered_;
   NodeId self_;
   std::uint64_t cluster_id_ = 0;
   std::uint64_t boot_nonce_ = 0;

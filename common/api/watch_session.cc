@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/coding.h"
+#include "common/base/mutant.h"
 
 namespace coppice::api {
 namespace {
@@ -236,7 +237,7 @@ void WatchSession::SendRefused(std::string_view reason) {
 
 Revision WatchSession::Raise(Revision revision) {
   floor = std::max(floor, revision);
-  return floor;
+  return COPPICE_MUTANT(kHeaderGoesBack) ? revision : floor;
 }
 
 // For a header that promises nothing: raising the floor would only hold progress back.
@@ -339,7 +340,8 @@ void WatchSession::TryStreamProgress() {
     return;
   }
   const auto complete = [this](const mvcc::Watcher& watcher) {
-    const Revision revision = source_.Complete(watcher);
+    const bool ahead = COPPICE_MUTANT(kProgressAhead);
+    const Revision revision = ahead ? source_.revision() : source_.Complete(watcher);
     return revision != 0 && revision >= floor ? revision : 0;
   };
   out_.WantPoll();

@@ -74,6 +74,17 @@ void Registry::RenderHistogram(std::string_view name, const Labels& labels, cons
   out += fmt::format("{}_count{} {}\n", name, Braced(labels), cumulative);
 }
 
+std::uint64_t Registry::Total(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto family = families_.find(name);
+  if (family == families_.end()) return 0;
+  std::uint64_t total = 0;
+  for (const auto& [labels, series] : family->second.series) {
+    for (const Counter* counter : series.counters) total += counter->value();
+  }
+  return total;
+}
+
 std::string Registry::Render() const {
   std::string out;
   const std::lock_guard lock(mutex_);

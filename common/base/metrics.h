@@ -69,6 +69,8 @@ class Registry {
   void AddCounterFunction(std::string_view name, std::string_view help, const Labels& labels,
                           std::function<double()> read);
 
+  // The sum of a counter over all its labels; 0 if there is none of that name.
+  [[nodiscard]] std::uint64_t Total(std::string_view name) const;
   // The exposition format, version 0.0.4.
   [[nodiscard]] std::string Render() const;
 

@@ -138,7 +138,7 @@ PeerListener::PeerListener(Loop& loop, TransportOptions options, Choose choose)
     : loop_(loop), options_(std::move(options)), choose_(std::move(choose)) {}
 
 PeerListener::~PeerListener() {
-  Close();
+  PeerListener::Close();
 }
 
 StatusOr<std::uint16_t> PeerListener::Listen(const std::string& host, std::uint16_t port) {
@@ -189,7 +189,7 @@ void PeerListener::AcceptNext(std::size_t index) {
 }
 
 void PeerListener::HandOver(AsioConnection& connection) {
-  AsioTransport* target = choose_(connection.peer());
+  auto* const target = static_cast<AsioTransport*>(choose_(connection.peer()));
   // Released outside of the connection's own reading.
   loop_.Post([this, target, self = connection.shared_from_this()] {
     greeting_.erase(self->id());

@@ -16,9 +16,6 @@ namespace coppice::io {
 // A loop's connections with other processes over TCP.
 class AsioTransport final : public Transport {
  public:
-  // Who takes an accepted connection; null refuses it (with a log line of its own).
-  using Accept = std::function<ConnectionHandler*(const Hello& peer)>;
-
   AsioTransport(Loop& loop, TransportOptions options, Accept accept);
   ~AsioTransport() override;
 
@@ -45,15 +42,14 @@ class AsioTransport final : public Transport {
 // Accepts on the peer port, exchanges Hellos, then gives each socket to the transport that `choose`
 // names by its Hello: Raft and tail to the core's loop, requests to the io loops in turn.
 // Thread: its loop's.
-class PeerListener {
+class PeerListener final : public Listener {
  public:
-  using Choose = std::function<AsioTransport*(const Hello& peer)>;
+  // Every transport that `choose` names is an AsioTransport.
   PeerListener(Loop& loop, TransportOptions options, Choose choose);
-  ~PeerListener();
-  // Returns the port bound; an address in use or not of this machine is an error that names it.
-  StatusOr<std::uint16_t> Listen(const std::string& host, std::uint16_t port);
+  ~PeerListener() override;
+  StatusOr<std::uint16_t> Listen(const std::string& host, std::uint16_t port) override;
   void SetClusterId(std::uint64_t cluster_id) { options_.hello.cluster_id = cluster_id; }
-  void Close();
+  void Close() override;
 
  private:
   void AcceptNext(std::size_t index);

@@ -19,7 +19,7 @@ constexpr Micros kGriddedFrom = 20 * kMillisecond;
 
 thread_local Loop* t_current_loop = nullptr;
 
-Time ReadClock(clockid_t clock) {
+Time ReadSystemClock(clockid_t clock) {
   timespec ts{};
   clock_gettime(clock, &ts);
   return static_cast<Time>(ts.tv_sec) * kSecond + ts.tv_nsec / 1000;
@@ -28,10 +28,10 @@ Time ReadClock(clockid_t clock) {
 }  // namespace
 
 Time SystemClock::Now() const {
-  return ReadClock(CLOCK_BOOTTIME);
+  return ReadSystemClock(CLOCK_BOOTTIME);
 }
 std::int64_t SystemClock::UnixMicros() const {
-  return ReadClock(CLOCK_REALTIME);
+  return ReadSystemClock(CLOCK_REALTIME);
 }
 
 struct Loop::Timers {
@@ -41,13 +41,14 @@ struct Loop::Timers {
   Time armed_for = kNever;
 };
 
-Loop::Loop(std::string name)
-    : name_(std::move(name)),
-      work_(context_.get_executor()),
-      timers_(std::make_unique<Timers>()),
-      timer_(context_) {
-  Refresh();
-  wake_time_ = now_;
+Loop::Loop(std::string name) : name_(std::move(name)), timers_(std::make_unique<Timers>()) {
+  machine_.emplace();
+  wake_time_ = Refresh();
+}
+
+Loop::Loop(std::string name, const Clock& clock)
+    : name_(std::move(name)), driver_(&clock), timers_(std::make_unique<Timers>()) {
+  wake_time_ = Refresh();
 }
 
 Loop::~Loop() {
@@ -60,7 +61,7 @@ Loop::~Loop() {
 }
 
 Time Loop::Refresh() {
-  return now_ = clock_.Now();
+  return now_ = ReadClock();
 }
 
 bool Loop::OnThisThread() const {
@@ -78,7 +79,7 @@ void Loop::Run() {
 
 void Loop::Stop() {
   stop_.store(true, std::memory_order_release);
-  boost::asio::post(context_, [] {});
+  if (machine_) boost::asio::post(machine_->context, [] {});
 }
 
 void Loop::Post(Task task) {
@@ -91,7 +92,7 @@ void Loop::Post(Task task) {
     posted_.push_back(std::move(task));
   }
   // One wake for all that is posted until the loop has taken it.
-  if (!has_posted_.exchange(true)) boost::asio::post(context_, [] {});
+  if (!has_posted_.exchange(true) && machine_) boost::asio::post(machine_->context, [] {});
 }
 
 void Loop::Wake(TurnTask& task, Phase phase) {
@@ -109,24 +110,46 @@ void Loop::Forget(TurnTask& task) {
 }
 
 void Loop::Turn() {
+  boost::asio::io_context& context = machine_->context;
   const bool ready = !own_posted_.empty() || !cores_.empty() || !flushers_.empty();
-  if (context_.poll_one() == 0 && !ready) {
+  if (context.poll_one() == 0 && !ready) {
     if (quiesce_) quiesce_(true);
-    context_.run_one();
+    context.run_one();
   }
   wake_time_ = Refresh();
   int events = 1;
-  while (events < kEventsPerTurnMax && context_.poll_one() != 0) {
+  while (events < kEventsPerTurnMax && context.poll_one() != 0) {
     ++events;
     if ((events & 15) == 0 && clock_.Now() - wake_time_ > kTurnMax) break;
   }
+  FinishTurn();
+  ArmTimer();
+  if (quiesce_) quiesce_(false);
+}
+
+void Loop::FinishTurn() {
   Refresh();
   FireTimers();
   // What was posted may have come in after the clock was read.
   if (RunPosted()) Refresh();
   RunWoken();
-  ArmTimer();
-  if (quiesce_) quiesce_(false);
+}
+
+void Loop::DriveTurn(const std::function<void()>& input) {
+  COPPICE_CHECK(driver_ != nullptr && t_current_loop == nullptr, "one loop turns at a time");
+  t_current_loop = this;
+  input();
+  FinishTurn();
+  if (quiesce_) quiesce_(!HasWork());
+  t_current_loop = nullptr;
+}
+
+bool Loop::HasWork() const {
+  return has_posted_.load() || !own_posted_.empty() || !cores_.empty() || !flushers_.empty();
+}
+
+Time Loop::NextTimer() const {
+  return timers_->by_time.empty() ? kNever : timers_->by_time.begin()->first.first;
 }
 
 bool Loop::RunPosted() {
@@ -164,7 +187,7 @@ Loop::TimerId Loop::RunAt(Time when, Task task) {
   const TimerId id = ++timers_->last_id;
   timers_->by_time.emplace(std::pair(when, id), std::move(task));
   timers_->when.emplace(id, when);
-  if (when < timers_->armed_for && OnThisThread()) ArmTimer();
+  if (machine_ && when < timers_->armed_for && OnThisThread()) ArmTimer();
   return id;
 }
 
@@ -176,13 +199,19 @@ void Loop::Cancel(TimerId id) {
 }
 
 void Loop::FireTimers() {
-  while (!timers_->by_time.empty()) {
-    auto it = timers_->by_time.begin();
-    if (it->first.first > now_) break;
-    Task task = std::move(it->second);
-    timers_->when.erase(it->first.second);
-    timers_->by_time.erase(it);
-    task();
+  // One that a timer sets waits for the next turn even if it is due: its owner may compare with
+  // wake_time(), which does not move on before, and would set it again for ever.
+  const TimerId last = timers_->last_id;
+  auto it = timers_->by_time.begin();
+  while (it != timers_->by_time.end() && it->first.first <= now_) {
+    const auto key = it->first;
+    if (key.second <= last) {
+      Task task = std::move(it->second);
+      timers_->when.erase(key.second);
+      timers_->by_time.erase(it);
+      task();
+    }
+    it = timers_->by_time.upper_bound(key);
   }
 }
 
@@ -194,8 +223,9 @@ void Loop::ArmTimer() {
     return;
   timers_->armed_for = next;
   if (next == kNever) return;
-  timer_.expires_after(std::chrono::microseconds(std::max<Micros>(next - now_, 0)));
-  timer_.async_wait([this](const boost::system::error_code& error) {
+  boost::asio::steady_timer& timer = machine_->timer;
+  timer.expires_after(std::chrono::microseconds(std::max<Micros>(next - now_, 0)));
+  timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) timers_->armed_for = kNever;
   });
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,22 +43,34 @@ class TurnTask {
 // us), run what was posted, then the woken cores, then the woken flushers; cores may wake flushers
 // and cores, and the turn ends when none is left. Thread: everything but Post and Stop is called on
 // the loop's own thread (or before Run).
+//
+// A driven loop has no thread, descriptors or asio context of its own: its time comes from a given
+// clock, and its owner turns it (DriveWake, DriveTurn). The simulator's loops are such.
 class Loop {
  public:
   using Task = absl::AnyInvocable<void()>;
   enum class Phase { kCore, kFlush };
 
   explicit Loop(std::string name);
+  Loop(std::string name, const Clock& clock);  // driven; the clock outlives it
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  boost::asio::io_context& context() { return context_; }
+  boost::asio::io_context& context() { return machine_->context; }  // not of a driven loop
   const std::string& name() const { return name_; }
 
   void Run();            // until Stop; may run again after it
   void Stop();           // any thread
+  bool stopped() const { return stop_.load(std::memory_order_acquire); }  // of a driven loop
   void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
+
+  // A driven loop's turn has two steps, between which time may pass: it wakes (and reads its
+  // clock); then it takes the input that has come, which `input` delivers, and acts on it.
+  void DriveWake() { wake_time_ = Refresh(); }
+  void DriveTurn(const std::function<void()>& input);
+  bool HasWork() const;    // for a turn at once, timers aside
+  Time NextTimer() const;  // kNever: none is set
 
   bool OnThisThread() const;
   // When the loop last woke: for timers and arrival stamps.
@@ -80,17 +93,25 @@ class Loop {
 
  private:
   struct Timers;
+  struct Machine {  // what a loop with a thread of its own waits on
+    boost::asio::io_context context{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
+        context.get_executor()};
+    boost::asio::steady_timer timer{context};
+  };
 
+  Time ReadClock() const { return driver_ == nullptr ? clock_.Now() : driver_->Now(); }
   void Turn();
+  void FinishTurn();
   bool RunPosted();  // whether there was anything
   void RunWoken();
   void ArmTimer();
   void FireTimers();
 
   const std::string name_;
-  SystemClock clock_;
-  boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  const SystemClock clock_;
+  const Clock* const driver_ = nullptr;  // of a driven loop; otherwise there is machine_
+  std::optional<Machine> machine_;
   std::atomic<bool> stop_{false};
   Time wake_time_ = 0;
   Time now_ = 0;
@@ -101,7 +122,6 @@ class Loop {
   std::vector<Task> running_tasks_;  // the batch RunPosted is in
   std::function<void(bool)> quiesce_;
   std::unique_ptr<Timers> timers_;
-  boost::asio::steady_timer timer_;
 
   std::mutex mutex_;  // protects posted_
   std::vector<Task> posted_;

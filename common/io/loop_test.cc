@@ -13,6 +13,12 @@ struct Recorder : TurnTask {
   std::function<void(Time)> on_turn;
 };
 
+struct GivenClock final : Clock {
+  Time Now() const override { return now; }
+  std::int64_t UnixMicros() const override { return now; }
+  Time now = kSecond;
+};
+
 TEST(Loop, CoresRunBeforeFlushersAndOnceATurn) {
   Loop loop("test");
   std::string order;
@@ -78,6 +84,23 @@ TEST(Loop, ATimerSetByATimerFires) {
   EXPECT_EQ(fired, 5);
 }
 
+TEST(Loop, ATimerThatATimerSetsInThePastWaitsForTheNextTurn) {
+  GivenClock clock;
+  Loop loop("driven", clock);
+  int fired = 0;
+  std::function<void()> again = [&] {
+    ++fired;
+    loop.RunAt(2 * kSecond, again);
+  };
+  loop.RunAt(2 * kSecond, again);
+  clock.now = 3 * kSecond;
+  for (int turn = 1; turn <= 3; ++turn) {
+    loop.DriveWake();
+    loop.DriveTurn([] {});
+    EXPECT_EQ(fired, turn);
+  }
+}
+
 TEST(Loop, AForgottenTaskDoesNotRunEvenFromWithinItsBatch) {
   Loop loop("test");
   bool ran = false;
@@ -90,6 +113,39 @@ TEST(Loop, AForgottenTaskDoesNotRunEvenFromWithinItsBatch) {
   loop.RunAt(loop.now() + kMillisecond, [&] { loop.Stop(); });
   loop.Run();
   EXPECT_FALSE(ran);
+}
+
+TEST(Loop, ADrivenLoopTurnsOnlyWhenItsOwnerSaysAndKnowsOnlyItsClock) {
+  GivenClock clock;
+  Loop loop("driven", clock);
+  std::string order;
+  Recorder core([&](Time now) {
+    EXPECT_EQ(now, 3 * kSecond);
+    order += 'c';
+  });
+  loop.RunAt(2 * kSecond, [&] {
+    order += 't';
+    loop.Wake(core, Loop::Phase::kCore);
+    loop.Post([&] { order += 'n'; });
+  });
+  loop.Post([&] { order += 'p'; });
+  EXPECT_TRUE(loop.HasWork());
+  EXPECT_EQ(loop.NextTimer(), 2 * kSecond);
+
+  clock.now = 2 * kSecond;
+  loop.DriveWake();
+  clock.now = 3 * kSecond;
+  loop.DriveTurn([&] {
+    EXPECT_TRUE(loop.OnThisThread());
+    EXPECT_EQ(loop.now(), 2 * kSecond);  // what comes in is admitted by a clock read after it
+    order += 'i';
+  });
+  EXPECT_EQ(loop.wake_time(), 2 * kSecond);
+  EXPECT_EQ(order, "itpnc");
+  EXPECT_EQ(loop.now(), 3 * kSecond);
+  EXPECT_EQ(loop.NextTimer(), kNever);
+  EXPECT_FALSE(loop.HasWork());
+  EXPECT_FALSE(loop.OnThisThread());
 }
 
 }  // namespace

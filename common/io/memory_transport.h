@@ -21,8 +21,6 @@ namespace coppice::io {
 // way. Thread: one.
 class MemoryNetwork {
  public:
-  using Accept = std::function<ConnectionHandler*(const Hello& peer)>;
-
   MemoryNetwork();
   ~MemoryNetwork();
   MemoryNetwork(const MemoryNetwork&) = delete;

@@ -59,6 +59,9 @@ struct TransportOptions {
   Micros liveness_tick = kSecond;
 };
 
+// Who takes an accepted connection; null refuses it.
+using Accept = std::function<ConnectionHandler*(const Hello& peer)>;
+
 // Connections between Coppice's processes. Asio's TCP, or memory under the simulator.
 // Thread: its loop's.
 class Transport {
@@ -70,6 +73,18 @@ class Transport {
                     ConnectionHandler& handler, OnFailure on_failure) = 0;
   // Learned after the start (a learner's first connection).
   virtual void SetClusterId(std::uint64_t cluster_id) = 0;
+};
+
+// A process's peer addresses: accepts, and gives each connection to one of the process's
+// transports. Thread: its loop's.
+class Listener {
+ public:
+  // Which transport takes a connection, by the dialer's Hello; null refuses it.
+  using Choose = std::function<Transport*(const Hello& peer)>;
+  virtual ~Listener() = default;
+  // Returns the port bound; an address in use or not of this machine is an error that names it.
+  virtual StatusOr<std::uint16_t> Listen(const std::string& host, std::uint16_t port) = 0;
+  virtual void Close() = 0;
 };
 
 }  // namespace coppice::io

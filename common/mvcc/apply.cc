@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "common/base/mutant.h"
 #include "common/mvcc/meta.h"
 
 namespace coppice::mvcc {
@@ -116,6 +117,7 @@ void BatchWriter::Add(RecordPtr record) {
   const Record* before = tree_.Put(record);
   if (before != nullptr && before->tombstone()) before = nullptr;
   running_.push_back({std::move(record), RecordPtr::Share(before)});
+  if (COPPICE_MUTANT(kHalfTransaction) && running_.size() == 2) FinishRevision();
 }
 
 void BatchWriter::Put(const PutOp& op, PutResult& out) {

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/mvcc/store_impl.h"
 
 namespace coppice::mvcc {
@@ -33,8 +34,9 @@ bool Examine(const Slot& slot, Revision compact, std::vector<RowId>& dead, Trim&
     versions.assign(items.begin(), end);
   }
   versions.push_back({newest.id(), newest.tombstone()});
+  const Revision boundary = compact + (COPPICE_MUTANT(kCompactWrongBoundary) ? 1 : 0);
   const auto after = std::find_if(versions.begin(), versions.end(),
-                                  [compact](const Superseded& v) { return v.id.main > compact; });
+                                  [boundary](const Superseded& v) { return v.id.main > boundary; });
   std::size_t needed = static_cast<std::size_t>(after - versions.begin());
   if (needed == 0) return false;
   --needed;  // the newest at the compact revision

@@ -1,11 +1,9 @@
 #include "common/node/identity.h"
 
 #include <openssl/sha.h>
-#include <sys/random.h>
 
 #include <algorithm>
 
-#include "common/base/check.h"
 #include "common/base/coding.h"
 
 namespace coppice::node {
@@ -32,12 +30,6 @@ std::uint64_t ClusterId(std::vector<NodeId> voters) {
   std::string text;
   for (const NodeId voter : voters) PutBe64(text, voter.value());
   return FirstEightOfSha1(text);
-}
-
-std::uint64_t RandomId() {
-  std::uint64_t id = 0;
-  while (id == 0) COPPICE_CHECK(getrandom(&id, sizeof id, 0) == sizeof id);
-  return id;
 }
 
 }  // namespace coppice::node

@@ -17,7 +17,4 @@ NodeId VoterId(std::vector<std::string> peer_urls, std::string_view cluster_toke
 // The first 8 bytes of the SHA-1 over the sorted voter ids, as etcd's.
 std::uint64_t ClusterId(std::vector<NodeId> voters);
 
-// A random id for a learner or proxy, and for boot nonces: never 0.
-std::uint64_t RandomId();
-
 }  // namespace coppice::node

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "common/io/cpus.h"
-#include "common/node/identity.h"
 #include "common/replica/replica_wire.h"
 #include "coppice.pb.h"
 
@@ -45,15 +43,16 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
       index_(index),
       store_(store),
       requests_(loop, node_, &watches_),
-      transport_(loop, settings.transport, [this](const io::Hello&) { return &requests_; }),
-      forwarder_(loop, transport_, Rng(RandomId())),
+      transport_(settings.host->MakeTransport(loop, settings.transport,
+                                              [this](const io::Hello&) { return &requests_; })),
+      forwarder_(loop, *transport_, Rng(settings.host->RandomId())),
       node_(loop, NodeOptions(index, settings), store, core, forwarder_),
       watches_(loop, WatchOptions(index, settings), store, core, node_),
       metrics_(metrics),
       edge_(node_, loop, EdgeOptionsOf(settings, metrics_)),
-      health_([this] { return facts_->ready && !facts_->draining; }) {
-  server_ = std::make_unique<rpc::Server>(loop, rpc::ServerOptions{},
-                                          edge_.Methods(&watches_.edge(), health_), settings.http);
+      health_([this] { return facts_->ready && !facts_->draining; }),
+      methods_(edge_.Methods(&watches_.edge(), health_)),
+      http_(settings.http) {
   requests_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
   requests_.SetRenewals([this, &core](std::string_view payload) {
     replica::RenewBundle bundle;
@@ -70,6 +69,11 @@ IoServices::~IoServices() {
   requests_.Forget();
 }
 
+rpc::Server& IoServices::OpenServer() {
+  server_ = std::make_unique<rpc::Server>(loop_, rpc::ServerOptions{}, methods_, http_);
+  return *server_;
+}
+
 void IoServices::Start() {
   counted_at_ = loop_.now();
   timer_ = loop_.RunAt(loop_.now() + kStateInterval, [this] { Tick(); });
@@ -77,6 +81,7 @@ void IoServices::Start() {
 
 void IoServices::Drain(Micros grace, std::function<void()> done) {
   const Time until = loop_.now() + grace;
+  if (server_ == nullptr) return WaitIdle(until, std::move(done));
   server_->Drain(grace, [this, until, done = std::move(done)]() mutable {
     if (requests_.connections() == 0) return WaitIdle(until, std::move(done));
     loop_.RunAt(loop_.now() + kDrainCheck,

@@ -10,9 +10,10 @@
 #include "common/api/health.h"
 #include "common/api/limits.h"
 #include "common/base/metrics.h"
-#include "common/io/asio_transport.h"
 #include "common/io/loop.h"
+#include "common/io/transport.h"
 #include "common/mvcc/store.h"
+#include "common/node/host.h"
 #include "common/node/io_node.h"
 #include "common/node/leader_forwarder.h"
 #include "common/node/ports.h"
@@ -24,6 +25,7 @@ namespace coppice::node {
 
 // What all io loops of a store-holding process are made from.
 struct IoSettings {
+  Host* host = nullptr;
   std::uint64_t cluster_id = 0;
   io::TransportOptions transport;
   api::Limits limits;
@@ -40,8 +42,8 @@ struct ViewFigures {
   std::atomic<std::uint64_t> received{0};
 };
 
-// One io loop of a voter or learner: its client connections (gRPC and HTTP), its internal request
-// connections, the node that answers both, its watches, and its way to the leader.
+// One io loop of a voter or learner: its clients' gRPC methods, its internal request connections,
+// the node that answers both, its watches, and its way to the leader.
 // Thread: its loop's (constructed before it runs).
 class IoServices final : public IoPort {
  public:
@@ -49,13 +51,16 @@ class IoServices final : public IoPort {
              CorePort& core, metrics::Registry& metrics);
   ~IoServices() override;
 
+  // Every gRPC method there is; their handlers live as long as this.
+  const std::vector<rpc::MethodSpec>& methods() const { return methods_; }
+  // Serves clients' connections (gRPC and HTTP) that an Acceptor brings. Called once, or never.
+  rpc::Server& OpenServer();
   void Start();
   // Ends the clients' connections in order (GOAWAY), then waits for what proxies and other nodes
   // were told to take elsewhere; `done` comes after `grace` and a moment at the latest.
   void Drain(Micros grace, std::function<void()> done);
   io::Loop& loop() { return loop_; }
-  rpc::Server& server() { return *server_; }
-  io::AsioTransport& transport() { return transport_; }
+  io::Transport& transport() { return *transport_; }
   IoNode& node() { return node_; }
   LeaderForwarder& forwarder() { return forwarder_; }
   const ViewFigures& figures() const { return figures_; }
@@ -80,14 +85,16 @@ class IoServices final : public IoPort {
   mvcc::Store& store_;
   FactsPtr facts_ = std::make_shared<const Facts>();
   RequestServer requests_;  // outlives the repliers that the next ones hold
-  io::AsioTransport transport_;
+  const std::unique_ptr<io::Transport> transport_;
   LeaderForwarder forwarder_;
   IoNode node_;
   WatchServices watches_;
   api::EdgeMetrics metrics_;
   api::Edge edge_;
   api::Health health_;
-  std::unique_ptr<rpc::Server> server_;
+  const std::vector<rpc::MethodSpec> methods_;
+  const rpc::HttpHandler http_;
+  std::unique_ptr<rpc::Server> server_;  // null where no client is listened for
   std::uint64_t registry_sent_ = 0;
   io::Loop::TimerId timer_ = 0;
   // For requests per second: counts at the last full second.

@@ -5,6 +5,7 @@
 #include "common/api/encode.h"
 #include "common/api/errors.h"
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/base/recycled.h"
 
 namespace coppice::node {
@@ -52,7 +53,7 @@ void Reads::Add(const api::Request& request, Revision revision, ReadBody body,
 }
 
 replica::ViewFacts Reads::FactsOf(const mvcc::ReadView& view) const {
-  return {view.revision, view.fresh_as_of};
+  return {view.revision + (COPPICE_MUTANT(kAdmitByAnotherView) ? 1 : 0), view.fresh_as_of};
 }
 
 void Reads::OnTurn(Time now) {
@@ -63,9 +64,11 @@ void Reads::OnTurn(Time now) {
       if (read->consistency.mode != ReadMode::kLinearizable) Note(*read);
     }
     Warm(view);
+    const Micros before = COPPICE_MUTANT(kAdmitByEarlierClock) ? 100 * kMillisecond : 0;
+    const Time admitted_at = now - before;
     for (std::unique_ptr<Pending>& read : arrived_) {
       Pending& pending = *read.release();  // the queue's, or Answer's
-      const replica::ReadVerdict verdict = queue_.Admit(now, facts, pending);
+      const replica::ReadVerdict verdict = queue_.Admit(admitted_at, facts, pending);
       if (verdict != replica::ReadVerdict::kQueued) Answer(now, pending, verdict);
     }
     arrived_.clear();

@@ -49,7 +49,6 @@ ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& op
 ReplicaCore::~ReplicaCore() {
   loop_.Forget(*this);
   if (timer_ != 0) loop_.Cancel(timer_);
-  if (flusher_.joinable()) flusher_.join();
 }
 
 template <typename F>
@@ -73,7 +72,7 @@ void ReplicaCore::Start() {
 
 Status ReplicaCore::Stop() {
   store_.backend().StopCompacting();
-  if (flusher_.joinable()) flusher_.join();
+  flusher_.reset();
   return store_.Flush();
 }
 
@@ -226,11 +225,11 @@ void ReplicaCore::PerformGate() {
 
 void ReplicaCore::MaybeFlush() {
   if (flushing_ || (!defragment_ && !FlushDue())) return;
-  if (flusher_.joinable()) flusher_.join();
+  flusher_.reset();
   flushing_ = true;
   last_flush_ = loop_.now();
-  flusher_ =
-      std::thread([this, defragment = std::exchange(defragment_, false)] { RunFlush(defragment); });
+  flusher_ = runtime_.host().Run(
+      [this, defragment = std::exchange(defragment_, false)] { RunFlush(defragment); });
 }
 
 bool ReplicaCore::FlushDue() const {

@@ -6,7 +6,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -134,7 +133,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Time last_flush_ = 0;
   bool flushing_ = false;
   bool defragment_ = false;  // asked for, not begun
-  std::thread flusher_;
+  std::unique_ptr<Host::Background> flusher_;
 };
 
 }  // namespace coppice::node

@@ -10,24 +10,17 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
-#include "common/io/cpus.h"
 
 namespace coppice::node {
 
-int Runtime::ThreadsFor(int threads) {
-  if (threads > 0) return threads;
-  const int cpus = io::UsableCpus();
-  return cpus <= 2 ? 1 : cpus;
-}
-
-Runtime::Runtime(Placement placement) {
+Runtime::Runtime(Host& host, Placement placement) : host_(host) {
   COPPICE_CHECK(placement.threads >= 1);
   const bool core_apart = placement.has_core && placement.threads > 1;
-  if (core_apart) loops_.push_back(std::make_unique<io::Loop>("core"));
+  if (core_apart) loops_.push_back(host.MakeLoop("core"));
   first_io_ = loops_.size();
   const int io_loops = core_apart ? placement.threads - 1 : placement.threads;
   for (int i = 0; i < io_loops; ++i) {
-    loops_.push_back(std::make_unique<io::Loop>(fmt::format("io{}", i)));
+    loops_.push_back(host.MakeLoop(fmt::format("io{}", i)));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/io/loop.h"
+#include "common/node/host.h"
 
 namespace coppice::node {
 
@@ -19,12 +20,11 @@ class Runtime {
     int threads = 1;
     bool has_core = true;
   };
-  // `threads` 0: one at two usable CPUs or fewer, else as many as CPUs.
-  static int ThreadsFor(int threads);
 
-  explicit Runtime(Placement placement);
+  Runtime(Host& host, Placement placement);
   ~Runtime();
 
+  Host& host() { return host_; }
   io::Loop& core() { return *loops_.front(); }
   io::Loop& io(int index) { return *loops_[first_io_ + static_cast<std::size_t>(index)]; }
   int io_count() const { return static_cast<int>(loops_.size() - first_io_); }
@@ -36,6 +36,7 @@ class Runtime {
   void Stop();
 
  private:
+  Host& host_;
   std::vector<std::unique_ptr<io::Loop>> loops_;
   std::size_t first_io_ = 0;
   std::vector<std::thread> threads_;

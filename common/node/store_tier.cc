@@ -27,15 +27,15 @@ StoreTier::StoreTier(Runtime& runtime, std::unique_ptr<mvcc::Store> store, Optio
       store_(std::move(store)),
       options_(std::move(options)),
       core_(runtime, *store_, options_.core),
-      core_transport_(runtime.core(), {options_.hello, options_.flags.peer_secret},
-                      [this](const io::Hello& hello) -> io::ConnectionHandler* {
-                        if (hello.connection_class == io::ConnectionClass::kTail) {
-                          return &core_.tail();
-                        }
-                        return options_.accept_raft ? options_.accept_raft(hello) : nullptr;
-                      }),
-      peer_listener_(runtime.core(), {options_.hello, options_.flags.peer_secret},
-                     [this](const io::Hello& hello) { return ChooseLoop(hello); }) {
+      core_transport_(runtime.host().MakeTransport(
+          runtime.core(), {options_.hello, options_.flags.peer_secret},
+          [this](const io::Hello& hello) -> io::ConnectionHandler* {
+            if (hello.connection_class == io::ConnectionClass::kTail) return &core_.tail();
+            return options_.accept_raft ? options_.accept_raft(hello) : nullptr;
+          })),
+      peer_listener_(runtime.host().MakeListener(
+          runtime.core(), {options_.hello, options_.flags.peer_secret},
+          [this](const io::Hello& hello) { return ChooseLoop(hello); })) {
   const IoSettings settings = Settings();
   for (int i = 0; i < runtime_.io_count(); ++i) {
     ios_.push_back(
@@ -49,6 +49,7 @@ StoreTier::~StoreTier() = default;
 
 IoSettings StoreTier::Settings() {
   IoSettings settings;
+  settings.host = &runtime_.host();
   settings.cluster_id = options_.hello.cluster_id;
   settings.transport = {options_.hello, options_.flags.peer_secret};
   settings.limits = options_.limits;
@@ -83,10 +84,10 @@ void StoreTier::AddGauges() {
       [&view] { return static_cast<double>(view.revision.load(std::memory_order_relaxed)); });
   add("coppice_staleness_seconds",
       "How long ago the last read round whose index is applied was begun; -1: none was yet",
-      [&view] {
+      [&view, &clock = runtime_.host().clock()] {
         const Time fresh_as_of = view.fresh_as_of.load(std::memory_order_relaxed);
         if (fresh_as_of == 0) return -1.0;
-        return static_cast<double>(io::SystemClock().Now() - fresh_as_of) / kSecond;
+        return static_cast<double>(clock.Now() - fresh_as_of) / kSecond;
       });
   for (const auto& io : ios_) {
     metrics_.AddCounterFunction(
@@ -102,23 +103,27 @@ std::string StoreTier::NotReady() const {
   return has_leader_.load(std::memory_order_relaxed) ? "not caught up, or too stale" : "no leader";
 }
 
-io::AsioTransport* StoreTier::ChooseLoop(const io::Hello& hello) {
-  if (hello.connection_class != io::ConnectionClass::kRequest) return &core_transport_;
+io::Transport* StoreTier::ChooseLoop(const io::Hello& hello) {
+  if (hello.connection_class != io::ConnectionClass::kRequest) return core_transport_.get();
   next_io_ = (next_io_ + 1) % static_cast<int>(ios_.size());
   return &ios_[static_cast<std::size_t>(next_io_)]->transport();
 }
 
-Status StoreTier::Listen() {
+Status StoreTier::ListenForPeers() {
+  for (const api::Url& url : options_.listen_peer_urls) {
+    COPPICE_RETURN_IF_ERROR(peer_listener_->Listen(url.host, url.port).status());
+  }
+  return OkStatus();
+}
+
+Status StoreTier::ListenForClients() {
   std::vector<std::pair<io::Loop*, rpc::Server*>> servers;
-  for (auto& services : ios_) servers.emplace_back(&services->loop(), &services->server());
+  for (auto& services : ios_) servers.emplace_back(&services->loop(), &services->OpenServer());
   acceptor_ = std::make_unique<rpc::Acceptor>(runtime_.core(), std::move(servers));
   int listener = 0;
   for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
     COPPICE_RETURN_IF_ERROR(
         acceptor_->Listen(listen.url.host, listen.url.port, listener++).status());
-  }
-  for (const api::Url& url : options_.listen_peer_urls) {
-    COPPICE_RETURN_IF_ERROR(peer_listener_.Listen(url.host, url.port).status());
   }
   if (options_.flags.listen_metrics_urls.empty()) return OkStatus();
   metrics_server_ = std::make_unique<rpc::Server>(runtime_.core(), rpc::ServerOptions{},
@@ -174,7 +179,7 @@ void StoreTier::UpdateFacts(const std::function<void(Facts&)>& change) {
 void StoreTier::Shutdown() {
   UpdateFacts([](Facts& facts) { facts.draining = true; });
   if (acceptor_ != nullptr) acceptor_->Close();
-  peer_listener_.Close();
+  peer_listener_->Close();
   auto left = std::make_shared<std::atomic<int>>(io_count());
   for (auto& services : ios_) {
     services->loop().Post([this, left, &services = *services] {

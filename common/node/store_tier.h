@@ -9,7 +9,7 @@
 
 #include "common/api/urls.h"
 #include "common/base/metrics.h"
-#include "common/io/asio_transport.h"
+#include "common/io/transport.h"
 #include "common/mvcc/store.h"
 #include "common/node/flags.h"
 #include "common/node/io_services.h"
@@ -38,8 +38,10 @@ class StoreTier {
   StoreTier(Runtime& runtime, std::unique_ptr<mvcc::Store> store, Options options);
   ~StoreTier();
 
-  // Binds every address; the error names the one that could not be.
-  Status Listen();
+  // Bind the addresses for other processes, and those for clients and metrics; the error names the
+  // one that could not be. Under the simulator no client comes through a socket.
+  Status ListenForPeers();
+  Status ListenForClients();
   void Start();
   // Tells proxies, drains clients (GOAWAY), then stops the loops. `on_stopping` runs first.
   void Shutdown();
@@ -47,7 +49,7 @@ class StoreTier {
   Status Close() { return core_.Stop(); }
 
   ReplicaCore& core() { return core_; }
-  io::AsioTransport& transport() { return core_transport_; }  // of the core loop
+  io::Transport& transport() { return *core_transport_; }  // of the core loop
   Runtime& runtime() { return runtime_; }
   IoServices& io(int index) { return *ios_[static_cast<std::size_t>(index)]; }
   int io_count() const { return static_cast<int>(ios_.size()); }
@@ -66,7 +68,7 @@ class StoreTier {
 
  private:
   IoSettings Settings();
-  io::AsioTransport* ChooseLoop(const io::Hello& hello);
+  io::Transport* ChooseLoop(const io::Hello& hello);
   void FillMembers(Facts& facts) const;
   std::string NotReady() const;
   void AddGauges();
@@ -76,8 +78,8 @@ class StoreTier {
   Options options_;
   metrics::Registry metrics_;
   ReplicaCore core_;
-  io::AsioTransport core_transport_;
-  io::PeerListener peer_listener_;
+  const std::unique_ptr<io::Transport> core_transport_;
+  const std::unique_ptr<io::Listener> peer_listener_;
   FactsPtr facts_ = std::make_shared<const Facts>();
   Members static_members_;
   std::vector<std::unique_ptr<IoServices>> ios_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/raft/core_impl.h"
 
 namespace coppice::raft {
@@ -193,7 +194,9 @@ void Core::Impl::AppendEntry(EntryPtr entry) {
 }
 
 void Core::Impl::HandOut() {
-  const Index to = std::min(commit_, durable_);
+  Index to = std::min(commit_, durable_);
+  if (COPPICE_MUTANT(kReplyBeforeCommit)) to = durable_;
+  if (COPPICE_MUTANT(kApplyPastDisk)) to = commit_;
   if (to <= handed_) return;
   log_.Copy(handed_ + 1, to, SIZE_MAX, out_->apply);
   handed_ = to;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/raft/core_impl.h"
 
 namespace coppice::raft {
@@ -126,7 +127,7 @@ void Core::Impl::On(NodeId from, const VoteRequest& m) {
   }
   if (vote_ != from) {
     vote_ = from;
-    SaveHardState();
+    if (!COPPICE_MUTANT(kVoteBeforeSave)) SaveHardState();
   }
   if (Follower* follows = follower()) follows->election_at = DrawElectionTime();
   SendAfterDurable(from, VoteReply{term_, true});

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/raft/core_impl.h"
 
 namespace coppice::raft {
@@ -227,7 +228,8 @@ void Core::Impl::AdvanceLeaderCommit(Leader& leads) {
   }));
   // Thesis section 3.6.2: only entries of our own term are committed by counting; older ones
   // follow with them.
-  if (agreed <= commit_ || log_.TermAt(agreed) != term_) return;
+  const bool own = log_.TermAt(agreed) == term_ || COPPICE_MUTANT(kCommitOldTerm);
+  if (agreed <= commit_ || !own) return;
   for (Index index = commit_ + 1; index <= agreed; ++index) {
     leads.uncommitted_bytes -= log_.At(index)->record().size();
   }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 
 namespace coppice::raft {
 namespace {
@@ -62,7 +63,9 @@ Ids MembersOf(const Configuration& configuration) {
 
 std::uint64_t QuorumValue(const Configuration& configuration,
                           const std::function<std::uint64_t(NodeId)>& value_of) {
-  const std::uint64_t value = MajorityValue(configuration.voters, value_of);
+  const bool all = COPPICE_MUTANT(kCountLearnerAck);
+  const std::uint64_t value =
+      MajorityValue(all ? MembersOf(configuration) : configuration.voters, value_of);
   if (!configuration.joint()) return value;
   return std::min(value, MajorityValue(configuration.voters_old, value_of));
 }

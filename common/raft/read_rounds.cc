@@ -1,9 +1,12 @@
 #include "common/raft/read_rounds.h"
 
+#include "common/base/mutant.h"
+
 namespace coppice::raft {
 
 void ReadRounds::Begin(std::uint64_t id, Index commit) {
-  waiting_.push_back({id, ++round_, commit});
+  if (!COPPICE_MUTANT(kRoundBeforeReceipt)) ++round_;
+  waiting_.push_back({id, round_, commit});
 }
 
 void ReadRounds::Release(Index commit) {

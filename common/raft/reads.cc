@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/base/mutant.h"
 #include "common/raft/core_impl.h"
 
 namespace coppice::raft {
@@ -13,7 +14,7 @@ void Core::Impl::On(const ReadIndexRequest& input) {
     out_->reads_refused.push_back({input.id});
     return;
   }
-  if (commit_ < leads->term_start) {
+  if (commit_ < leads->term_start && !COPPICE_MUTANT(kSkipOwnTermCheck)) {
     leads->reads.Hold(input.id);
     return;
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/base/rng.h"
 
 namespace coppice::replica {
@@ -62,6 +63,10 @@ void ReadGate::On(Time now, const ChildRound& in, Output& out) {
     out.refuse.push_back({in.child, in.child_id});
     return;
   }
+  if (COPPICE_MUTANT(kTakeRelaysStamp) && fresh_ != 0) {
+    out.answer.push_back({in.child, in.child_id, applied_});
+    return;
+  }
   DropOldest(in.child, out);
   waiting_.children.push_back({in.child, in.child_id, in.relaxed});
   if (in.relaxed) {
@@ -108,7 +113,8 @@ void ReadGate::On(Time now, const UpstreamAnswer& in, Output& out) {
   for (const Child& child : round->members.children) {
     out.answer.push_back({child.child, child.child_id, in.index});
   }
-  Remember({in.index, round->stamped ? round->sent_at : 0, round->members.loops});
+  const Time stamp = COPPICE_MUTANT(kStampAfterProbe) ? now : round->sent_at;
+  Remember({in.index, round->stamped ? stamp : 0, round->members.loops});
   round->id = 0;
   round->members.Clear();
   // Someone already waiting shows that rounds follow each other closely: gather a little more. The
@@ -201,7 +207,7 @@ void ReadGate::ServeApplied(Output& out) {
   }
   if (fresh > fresh_) out.publish_fresh = fresh_ = fresh;
   std::erase_if(answered_, [&](const Answered& a) {
-    if (a.index > applied_) return false;
+    if (a.index > applied_ && !COPPICE_MUTANT(kServeBeforeApplied)) return false;
     for (std::size_t slot = 0; slot < kGateSlots; ++slot) {
       for (std::uint64_t left = a.loops[slot]; left != 0; left &= left - 1) {
         out.serve.push_back({std::countr_zero(left), static_cast<int>(slot), fresh_, a.index});
@@ -262,7 +268,9 @@ std::uint64_t ReadGate::FreshId() {
 void ReadGate::Send(Time now, Output& out) {
   const auto round =
       std::find_if(rounds_.begin(), rounds_.end(), [](const Round& r) { return r.id == 0; });
-  round->id = FreshId();
+  const Retired& last = retired_[(retired_next_ + retired_.size() - 1) % retired_.size()];
+  const bool reuse = COPPICE_MUTANT(kReuseReadId) && last.id != 0 && rounds_out() == 0;
+  round->id = reuse ? last.id : FreshId();
   round->sent_at = now;
   round->relaxed = !waiting_.urgent;
   round->stamped = true;

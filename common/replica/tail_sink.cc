@@ -9,7 +9,8 @@
 namespace coppice::replica {
 namespace {
 
-constexpr int kStuckHeartbeats = 3;
+constexpr int kStuckHeartbeats = 3;  // without a completed round
+constexpr int kOldHeartbeats = 10;   // since the newest completed one was sent
 constexpr int kFailuresMax = 16;
 
 }  // namespace
@@ -88,6 +89,7 @@ std::string TailSink::Objection(const TailState& state) const {
 void TailSink::OnProbeState(Time now, const TailState& state, Output& out) {
   if (Peer* peer = Find(probe_.address)) {
     peer->leader = state.leader;
+    peer->unrooted = !state.rooted;
     peer->candidate.voter = state.rooted && state.path.size() == 1;
     if (!state.path.empty()) peer->candidate.id = state.path.front();
   }
@@ -201,6 +203,7 @@ void TailSink::On(Time now, const Behind& in, Output& out) {
   const bool from_voter = path_.nodes.size() == 2 && path_.rooted;
   const std::string relay = current_.address;
   if (peer != nullptr) peer->first_index = in.message.first_index;
+  LearnVoters(in.message.voters);
   Leave(now, "we are below its memory", false, out);
   const bool others = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& p) {
     return p.candidate.address != relay && Rank(p) < 50;
@@ -230,18 +233,23 @@ void TailSink::On(Time now, const Refused& in, Output& out) {
       break;
   }
   if (peer != nullptr) peer->leader = peer->sent_away = true;
-  for (const std::string& address : in.message.instead) {
-    if (Find(address) != nullptr) continue;
-    Peer follower;
-    follower.candidate = {address, NodeId(0), true, false};
-    follower.learned = true;
-    peers_.push_back(std::move(follower));
-  }
+  LearnVoters(in.message.instead);
   Leave(now, "it leads, and followers are alive", false, out);
 }
 
-void TailSink::On(Time /*now*/, const RoundCompleted& in, Output& /*out*/) {
+void TailSink::LearnVoters(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    if (Find(address) != nullptr) continue;
+    Peer voter;
+    voter.candidate = {address, NodeId(0), true, false};
+    voter.learned = true;
+    peers_.push_back(std::move(voter));
+  }
+}
+
+void TailSink::On(Time now, const RoundCompleted& in, Output& /*out*/) {
   round_sent_at_ = std::max(round_sent_at_, in.sent_at);
+  round_done_at_ = now;
   if (Peer* peer = Find(current_.address)) peer->failures = 0;
 }
 
@@ -333,9 +341,11 @@ TailSink::Peer* TailSink::Find(const std::string& address) {
   return nullptr;
 }
 
-// Lower is better. What said Behind is of no use until the gap is filled.
+// Lower is better. What said Behind is of no use until the gap is filled; a relay without a voter
+// above it comes after the leader, or two of them, asked in turn, would keep us from it for ever.
 int TailSink::Rank(const Peer& peer) const {
   if (peer.first_index > last_index_ + 1) return 50;
+  if (peer.unrooted) return 45;
   if (peer.leader) return 40;
   if (peer.candidate.configured) return 0;
   return peer.candidate.voter ? 10 : 20;
@@ -363,7 +373,8 @@ bool TailSink::MayReturn() const {
 
 Time TailSink::StuckAt() const {
   if (current_.id == 0) return kNever;
-  return std::max(round_sent_at_, current_.since) + kStuckHeartbeats * config_.heartbeat;
+  return std::min(std::max(round_done_at_, current_.since) + kStuckHeartbeats * config_.heartbeat,
+                  std::max(round_sent_at_, current_.since) + kOldHeartbeats * config_.heartbeat);
 }
 
 Time TailSink::NextTry() const {

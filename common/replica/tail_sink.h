@@ -30,9 +30,10 @@ struct TailSinkConfig {
 //
 // Choice: configured upstreams before those of the registry, any before the leader, at random among
 // equals; one that failed waits out its back-off. Refused: one whose path contains this node, one
-// that is too deep, one of another cluster. Switches when the connection dies, or when no round was
-// completed in 3 heartbeats and another upstream reports a newer one. After Behind a voter fills
-// the gap, then the sink returns to the relay it came from.
+// that is too deep, one of another cluster; one without a voter above it is asked last. Switches
+// when the connection dies, or when no round was completed in 3 heartbeats, or only such as were
+// sent more than 10 ago, and another upstream reports a newer one. After Behind a voter fills the
+// gap, then the sink returns to the relay it came from.
 //
 // Pure. Thread: the core loop. `link` names one connection attempt and is never reused.
 class TailSink {
@@ -135,7 +136,8 @@ class TailSink {
   struct Peer {
     Candidate candidate;
     bool leader = false;
-    bool learned = false;    // from a leader that sent us away
+    bool unrooted = false;   // it had no voter above it when last asked
+    bool learned = false;    // from an upstream that sent us away
     bool sent_away = false;  // by this leader: the next time we insist
     int failures = 0;
     Time not_before = 0;
@@ -177,6 +179,7 @@ class TailSink {
   void GrantCredit(std::size_t bytes, Output& out);
   bool TakeEntry(const EntryPtr& entry, std::string& error, Output& out);
   void NoteCommit(Index commit);
+  void LearnVoters(const std::vector<std::string>& addresses);
   Peer* Find(const std::string& address);
   Peer* Pick(Time now);
   int Rank(const Peer& peer) const;
@@ -197,7 +200,8 @@ class TailSink {
   Path path_;
   NodeId leader_;
   Term leader_term_;
-  Time round_sent_at_ = 0;
+  Time round_sent_at_ = 0;  // of the newest that was completed
+  Time round_done_at_ = 0;
   bool wants_snapshot_ = false;
   Index last_index_;
   Term last_term_;

@@ -131,6 +131,25 @@ TEST(TailSink, DoesNotChooseARelayThatHasNoVoterAboveItButStaysWithOneThatLosesI
   EXPECT_FALSE(f.out.path->rooted);
 }
 
+TEST(TailSink, RelaysWithoutAVoterAboveThemDoNotKeepItFromTheLeader) {
+  Fixture f;
+  const auto leader = f.Subscribed({Configured("leader"),
+                                    {"relay a", NodeId(60), false, false},
+                                    {"relay b", NodeId(61), false, false}},
+                                   {NodeId(1)});
+  f.Do(Sink::State{leader, f.StateOf({NodeId(1)}, true)});
+  f.Do(Sink::ConnectionLost{leader});
+  TailState state = f.StateOf({NodeId(60)});
+  state.rooted = false;
+  for (int i = 0; i < 10; ++i) {
+    const auto link = f.NextConnect();
+    if (f.address == "leader") break;
+    f.now += 130 * kMillisecond;  // before one has answered, the other may be asked again
+    f.Do(Sink::State{link, state});
+  }
+  EXPECT_EQ(f.address, "leader");
+}
+
 TEST(TailSink, LeavesAnUpstreamWhosePathComesToContainIt) {
   Fixture f;
   const auto link = f.Subscribed({Configured("a")}, {NodeId(1)});
@@ -207,6 +226,23 @@ TEST(TailSink, WithoutARoundIn3HeartbeatsItSwitchesToWhoReportsANewerOneElseStay
   }
 }
 
+TEST(TailSink, AnUpstreamWhoseRoundsTakeLongButKeepComingIsKept) {
+  Fixture f;
+  f.Subscribed({Configured("a"), Configured("b")}, {NodeId(1)});
+  for (int i = 0; i < 20; ++i) {
+    f.now += 100 * kMillisecond;
+    f.Do(Sink::Timer{});
+    EXPECT_TRUE(f.out.connect.empty());
+    f.Do(Sink::RoundCompleted{f.now - 290 * kMillisecond});
+  }
+  // However many come, each was asked long ago.
+  for (int i = 0; i < 20 && f.out.connect.empty(); ++i) {
+    f.now += 100 * kMillisecond;
+    f.Do(Sink::RoundCompleted{f.now - 1100 * kMillisecond});
+  }
+  EXPECT_FALSE(f.out.connect.empty());
+}
+
 TEST(TailSink, BehindTakesTheGapFromAVoterAndReturns) {
   Fixture f;
   const auto link = f.Subscribed({Configured("relay"), {"voter", NodeId(2), true, false}},
@@ -232,6 +268,15 @@ TEST(TailSink, BehindTakesTheGapFromAVoterAndReturns) {
   f.Do(Sink::State{back, f.StateOf({NodeId(60), NodeId(2)})});
   EXPECT_EQ(f.sink.upstream(), back);
   EXPECT_EQ(f.out.subscribe.at(0).message.index, Index(100));
+}
+
+TEST(TailSink, WhoKnowsOnlyARelayThatIsBehindIsToldOfVoters) {
+  Fixture f;
+  const auto link = f.Subscribed({Configured("relay")}, {NodeId(60), NodeId(2)});
+  f.Do(Sink::Behind{link, {Index(3), {"voter"}}});
+  EXPECT_FALSE(f.out.need_snapshot);
+  ASSERT_EQ(f.out.connect.size(), 1U);
+  EXPECT_EQ(f.out.connect[0].address, "voter");
 }
 
 TEST(TailSink, AMismatchOrAVoterThatIsBehindAsksForASnapshot) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/replica/watch_events.h"
 
 namespace coppice::replica {
@@ -90,7 +91,14 @@ void WatchHub::PutBehind(Revision limit) {
 }
 
 void WatchHub::Match(const mvcc::EventBatch& batch, bool history) {
-  for (const mvcc::Event& event : batch.events) AddToGroups(event, batch.revision, history);
+  for (const mvcc::Event& event : batch.events) {
+    AddToGroups(event, batch.revision, history);
+    if (COPPICE_MUTANT(kSplitRevision)) DeliverTouched(history);
+  }
+  DeliverTouched(history);
+}
+
+void WatchHub::DeliverTouched(bool history) {
   for (WatchGroup* group : touched_) {
     const mvcc::EncodedEventsPtr events = std::exchange(group->building, nullptr);
     if (history) {

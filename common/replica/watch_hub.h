@@ -98,6 +98,7 @@ class WatchHub final : public mvcc::WatchSource {
 
  private:
   void Match(const mvcc::EventBatch& batch, bool history);
+  void DeliverTouched(bool history);
   void AddToGroups(const mvcc::Event& event, Revision revision, bool history);
   void DeliverLive(WatchGroup& group, const mvcc::EncodedEventsPtr& events);
   void DeliverHistory(WatchGroup& group, const mvcc::EncodedEventsPtr& events);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/mutant.h"
 #include "common/wal/format.h"
 #include "common/wal/record_scanner.h"
 
@@ -165,7 +166,8 @@ Status LogReader::Read(const SegmentFile& file, bool is_last, TornTail& tail) {
     // A segment gets its name only when its header is durable, so this was no torn write.
     return DamagedAt(file.path, 0, result == ScanResult::kEnd ? "it is empty" : scanner.reason());
   }
-  if (result == ScanResult::kDamaged || (result == ScanResult::kTorn && !is_last)) {
+  const bool damaged = result == ScanResult::kDamaged || (result == ScanResult::kTorn && !is_last);
+  if (damaged && !COPPICE_MUTANT(kCutDamagedLog)) {
     return DamagedAt(file.path, segment.end, scanner.reason());
   }
   tail.from = segment.end;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/mutant.h"
+
 namespace coppice::wal {
 namespace {
 
@@ -46,7 +48,7 @@ StatusOr<Segment> CreateSegment(io::Disk& disk, const std::string& directory,
     (void)disk.Remove(unfinished);
     return status;
   }
-  status = disk.SyncDirectory(directory);
+  if (!COPPICE_MUTANT(kDropDirectoryFsync)) status = disk.SyncDirectory(directory);
   if (!status.ok()) return MakeStatus(StatusCode::kInternal, MessageOf(status));
   return segment;
 }

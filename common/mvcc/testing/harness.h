@@ -10,6 +10,7 @@
 #include "common/mvcc/memory_backend.h"
 #include "common/mvcc/record.h"
 #include "common/mvcc/store.h"
+#include "common/mvcc/testing/kv.h"
 
 namespace coppice::mvcc::testing {
 
@@ -51,19 +52,6 @@ class RocksDbPlace final : public Place {
   std::string dir_;
 };
 
-// A KeyValue as a client would read it.
-struct Kv {
-  std::string key{};
-  std::string value{};
-  Revision create = 0;
-  Revision mod = 0;
-  std::int64_t version = 0;
-  std::int64_t lease = 0;
-  bool operator==(const Kv&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Kv& kv);
-Kv ParseKv(std::string_view encoded);
-std::vector<Kv> ParseKvs(std::string_view framed);  // either tag
 Kv ToKv(const Record& record);
 
 // A store with the entries it was given, so that it can be opened again after a crash.

@@ -129,17 +129,6 @@ void Print(std::ostream& out, const std::monostate& /*result*/) {
 
 }  // namespace
 
-std::string EncodeKv(const Kv& kv) {
-  std::string out;
-  PutBytesField(out, 1, kv.key);
-  PutIntField(out, 2, static_cast<std::uint64_t>(kv.create));
-  PutIntField(out, 3, static_cast<std::uint64_t>(kv.mod));
-  PutIntField(out, 4, static_cast<std::uint64_t>(kv.version));
-  PutIntField(out, 6, static_cast<std::uint64_t>(kv.lease));
-  PutBytesField(out, 5, kv.value);
-  return out;
-}
-
 std::string Describe(const CommandResult& result) {
   std::ostringstream out;
   out << "error " << static_cast<int>(result.error) << " revision " << result.revision << ": ";
@@ -245,30 +234,62 @@ std::vector<Kv> Model::List(const KeyRange& range, Revision revision) const {
   return kvs;
 }
 
+Model::Answer Model::RangeAt(const RangeOp& op, Revision current) const {
+  Answer out;
+  out.kvs = List(op.range, op.revision <= 0 ? current : op.revision);
+  out.count = static_cast<std::int64_t>(out.kvs.size());
+  if (op.count_only) {
+    out.kvs.clear();
+    return out;
+  }
+  if (!op.filtered() && op.sort_order == SortOrder::kNone && op.limit > 0) {
+    Cut(op.limit + 1, out.kvs);
+  }
+  Filter(op, out.kvs);
+  Sort(op, out.kvs);
+  out.more = op.limit > 0 && static_cast<std::int64_t>(out.kvs.size()) > op.limit;
+  Cut(op.limit, out.kvs);
+  if (op.keys_only) {
+    for (Kv& kv : out.kvs) kv.value.clear();
+  }
+  return out;
+}
+
 Error Model::Read(const RangeOp& op, Revision current, RangeResult& out) const {
   out.revision = current;
   if (op.revision > current) return Error::kFutureRevision;
   const Revision revision = op.revision <= 0 ? current : op.revision;
   if (revision < compact_) return Error::kCompacted;
-  std::vector<Kv> kvs = List(op.range, revision);
-  out.count = static_cast<std::int64_t>(kvs.size());
-  if (op.count_only) return Error::kNone;
-  if (!op.filtered() && op.sort_order == SortOrder::kNone && op.limit > 0) Cut(op.limit + 1, kvs);
-  Filter(op, kvs);
-  Sort(op, kvs);
-  out.more = op.limit > 0 && static_cast<std::int64_t>(kvs.size()) > op.limit;
-  Cut(op.limit, kvs);
-  for (Kv& kv : kvs) {
-    if (op.keys_only) kv.value.clear();
-    out.kvs += Framed('\x12', kv);
-  }
+  const Answer answer = RangeAt(op, current);
+  out.count = answer.count;
+  out.more = answer.more;
+  for (const Kv& kv : answer.kvs) out.kvs += Framed('\x12', kv);
   return Error::kNone;
+}
+
+TxnResult Model::ReadTxnAt(const TxnOp& txn, Revision current) const {
+  TxnResult out;
+  for (const Op& op : Branch(txn, current, out.succeeded)) {
+    if (const auto* range = std::get_if<RangeOp>(&op)) {
+      RangeResult result;
+      const Answer answer = RangeAt(*range, current);
+      result.revision = current;
+      result.count = answer.count;
+      result.more = answer.more;
+      for (const Kv& kv : answer.kvs) result.kvs += Framed('\x12', kv);
+      out.responses.emplace_back(std::move(result));
+    } else {
+      const TxnOp& nested = *std::get<std::unique_ptr<TxnOp>>(op);
+      out.responses.emplace_back(std::make_unique<TxnResult>(ReadTxnAt(nested, current)));
+    }
+  }
+  return out;
 }
 
 // --- Transactions. Compares and checks ask for the revision before the transaction.
 
-bool Model::Holds(const Compare& compare) const {
-  std::vector<Kv> kvs = List(compare.range, revision_);
+bool Model::Holds(const Compare& compare, Revision revision) const {
+  std::vector<Kv> kvs = List(compare.range, revision);
   if (kvs.empty() && compare.target == CompareTarget::kValue) return false;
   if (kvs.empty()) kvs.emplace_back();
   return std::all_of(kvs.begin(), kvs.end(), [&compare](const Kv& kv) {
@@ -278,9 +299,9 @@ bool Model::Holds(const Compare& compare) const {
   });
 }
 
-const std::vector<Op>& Model::Branch(const TxnOp& txn, bool& succeeded) const {
+const std::vector<Op>& Model::Branch(const TxnOp& txn, Revision revision, bool& succeeded) const {
   succeeded = std::all_of(txn.compares.begin(), txn.compares.end(),
-                          [this](const Compare& compare) { return Holds(compare); });
+                          [&](const Compare& compare) { return Holds(compare, revision); });
   return succeeded ? txn.success : txn.failure;
 }
 
@@ -292,7 +313,7 @@ Error Model::CheckPut(const PutOp& op) const {
 
 Error Model::Check(const TxnOp& txn) const {
   bool succeeded = false;
-  for (const Op& op : Branch(txn, succeeded)) {
+  for (const Op& op : Branch(txn, revision_, succeeded)) {
     Error error = Error::kNone;
     if (const auto* range = std::get_if<RangeOp>(&op)) {
       if (range->revision > revision_) error = Error::kFutureRevision;
@@ -308,7 +329,7 @@ Error Model::Check(const TxnOp& txn) const {
 }
 
 void Model::Execute(const TxnOp& txn, TxnResult& out) {
-  for (const Op& op : Branch(txn, out.succeeded)) {
+  for (const Op& op : Branch(txn, revision_, out.succeeded)) {
     if (const auto* range = std::get_if<RangeOp>(&op)) {
       RangeResult result;
       Read(*range, now(), result);

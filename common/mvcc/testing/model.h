@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "common/mvcc/testing/harness.h"
+#include "common/mvcc/ops.h"
+#include "common/mvcc/testing/kv.h"
 
 namespace coppice::mvcc::testing {
 
@@ -20,6 +21,20 @@ class Model {
 
   CommandResult Apply(const Command& command);
   Error Range(const RangeOp& op, RangeResult& out) const { return Read(op, revision_, out); }
+  // As a node whose newest revision was `current` answers it, had it compacted nothing. Requires
+  // current <= revision() and op.revision <= current.
+  struct Answer {
+    std::vector<Kv> kvs;
+    std::int64_t count = 0;
+    bool more = false;
+    bool operator==(const Answer&) const = default;
+  };
+  Answer RangeAt(const RangeOp& op, Revision current) const;
+  std::optional<Kv> GetAt(const std::string& key, Revision revision) const {
+    return Find(key, revision);
+  }
+  // A transaction that only reads, in the state at `current`.
+  TxnResult ReadTxnAt(const TxnOp& txn, Revision current) const;
   // What changed at `revision`.
   const std::vector<Change>& At(Revision revision) const {
     return changes_.at(static_cast<std::size_t>(revision - 2));
@@ -39,8 +54,8 @@ class Model {
   std::optional<Kv> Find(const std::string& key, Revision revision) const;
   std::vector<Kv> List(const KeyRange& range, Revision revision) const;
   Error Read(const RangeOp& op, Revision current, RangeResult& out) const;
-  bool Holds(const Compare& compare) const;
-  const std::vector<Op>& Branch(const TxnOp& txn, bool& succeeded) const;
+  bool Holds(const Compare& compare, Revision revision) const;
+  const std::vector<Op>& Branch(const TxnOp& txn, Revision revision, bool& succeeded) const;
   Error CheckPut(const PutOp& op) const;
   Error Check(const TxnOp& txn) const;
   void Execute(const TxnOp& txn, TxnResult& out);
@@ -60,6 +75,5 @@ class Model {
 // All that a client can see of a result.
 std::string Describe(const CommandResult& result);
 std::string Describe(const RangeResult& result);
-std::string EncodeKv(const Kv& kv);
 
 }  // namespace coppice::mvcc::testing
