@@ -193,6 +193,10 @@ void Learner::TellCandidates() {
     if (known) continue;
     candidates.list.push_back({address, id, other.role == replica::NodeRole::kVoter, false});
   }
+  // Before the registry is here: those that this learner asks itself know more.
+  if (voters.addresses.empty()) {
+    for (const api::Url& url : options_.upstream) voters.addresses.push_back(url.ToString());
+  }
   tier_->core().tail().Input(std::move(voters));
   tail_->Input(std::move(candidates));
 }

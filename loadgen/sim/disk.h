@@ -69,10 +69,10 @@ class SimBackend final : public mvcc::KvBackend {
     return rows_.Scan(family, begin, end, visit);
   }
   Status Flush() override;
-  void StopCompacting() override {}
   Status CompactRange(std::string_view begin, std::string_view end) override {
     return rows_.CompactRange(begin, end);
   }
+  void StopCompacting() override {}
   std::uint64_t DiskBytes() const override { return rows_.DiskBytes(); }
 
  private:
