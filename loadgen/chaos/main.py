@@ -15,6 +15,7 @@ and said so. Exit 0: no violation and everything came back. The last line is `N 
 """
 
 import argparse
+import collections
 import os
 import subprocess
 import sys
@@ -95,11 +96,12 @@ def run_one(scenario, seconds, args):
         print(f"FAIL {scenario.name}: {error}", flush=True)
         return {"name": scenario.name, "seconds": seconds, "faults": {}, "checked": {},
                 "expected": [("the cluster starts", False)]}
-    for what, holds in rig.expected:
-        print(("ok   " if holds else "FAIL ") + f"{scenario.name}: {what}", flush=True)
+    for (what, holds), count in collections.Counter(rig.expected).items():
+        print(("ok   " if holds else "FAIL ") + f"{scenario.name}: {what}"
+              + (f" ({count} times)" if count > 1 else ""), flush=True)
     print(f"  took {time.monotonic() - began:.0f} s", flush=True)
     return {"name": scenario.name, "seconds": seconds, "faults": rig.faults,
-            "checked": rig.checked, "expected": rig.expected,
+            "checked": rig.checked, "expected": list(dict.fromkeys(rig.expected)),
             "recovery": max(rig.recovery_s, default=0)}
 
 
