@@ -112,7 +112,7 @@ TEST_F(Pair, OnWritableFollowsAFullBufferHoweverItLeft) {
   int rounds = 0;
   const auto fill = [&rounds](Connection& connection) {
     Frame frame;
-    frame.type = FrameType::kPong;
+    frame.type = FrameType::kReply;
     const std::string payload(64U << 10, 'x');
     frame.payload = payload;
     while (connection.unsent_bytes() < 256U << 10) connection.Send(frame);
