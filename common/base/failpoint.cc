@@ -80,7 +80,7 @@ Fault CarryOut(const Rule& rule) {
 
 namespace internal {
 
-const bool armed = Path() != nullptr;
+const bool kArmed = Path() != nullptr;
 
 Fault Reached(std::string_view name) {
   static State state;

@@ -21,13 +21,13 @@ enum class Fault : std::uint8_t { kNone, kIoError, kNoSpace, kOn };
 
 namespace internal {
 // Read at start and never changed: off, a point costs this look.
-extern const bool armed;
+extern const bool kArmed;
 Fault Reached(std::string_view name);
 }  // namespace internal
 
 // The fault that the caller is to act out. Any thread.
 inline Fault Reached(std::string_view name) {
-  if (!internal::armed) [[likely]] {
+  if (!internal::kArmed) [[likely]] {
     return Fault::kNone;
   }
   return internal::Reached(name);
@@ -35,13 +35,13 @@ inline Fault Reached(std::string_view name) {
 
 // A place where nothing can fail, only the process be killed, stopped or delayed.
 inline void Pass(std::string_view name) {
-  if (internal::armed) [[unlikely]] {
+  if (internal::kArmed) [[unlikely]] {
     (void)internal::Reached(name);
   }
 }
 
 inline bool Armed() {
-  return internal::armed;
+  return internal::kArmed;
 }
 
 }  // namespace coppice::failpoint

@@ -38,12 +38,12 @@ IOStatus Or(std::string_view failpoint, Call&& call) {
 class FaultyWritable final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
-  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    return Or("store.write", [&] { return target()->Append(data, options, debug); });
-  }
-  IOStatus Append(const Slice& data, const IOOptions& options,
-                  const rocksdb::DataVerificationInfo& info, IODebugContext* debug) override {
-    return Or("store.write", [&] { return target()->Append(data, options, info, debug); });
+  using FSWritableFileOwnerWrapper::PositionedAppend;
+  // The only way in which WaitForSpace writes.
+  IOStatus PositionedAppend(const Slice& data, std::uint64_t offset, const IOOptions& options,
+                            IODebugContext* debug) override {
+    return Or("store.write",
+              [&] { return target()->PositionedAppend(data, offset, options, debug); });
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
     return Or("store.sync", [&] { return target()->Sync(options, debug); });
@@ -113,12 +113,9 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
 
 }  // namespace
 
-rocksdb::Env* StoreEnv() {
-  if (!failpoint::Armed()) return rocksdb::Env::Default();
-  static rocksdb::Env* const kEnv =
-      rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(rocksdb::FileSystem::Default()))
-          .release();
-  return kEnv;
+std::shared_ptr<rocksdb::FileSystem> StoreFileSystem() {
+  if (!failpoint::Armed()) return rocksdb::FileSystem::Default();
+  return std::make_shared<FaultyFileSystem>(rocksdb::FileSystem::Default());
 }
 
 }  // namespace coppice::mvcc

@@ -1,12 +1,13 @@
 #pragma once
 
-#include "rocksdb/env.h"
+#include <memory>
+
+#include "rocksdb/file_system.h"
 
 namespace coppice::mvcc {
 
-// RocksDB's default environment, or, in a process with armed failpoints, one whose files act out
-// `store.write`, `store.sync` and `store.read` (common/base/failpoint.h). Lives for ever. Any
-// thread.
-rocksdb::Env* StoreEnv();
+// RocksDB's default file system, or, in a process with armed failpoints, one whose files act out
+// `store.write`, `store.sync` and `store.read` (common/base/failpoint.h). Any thread.
+std::shared_ptr<rocksdb::FileSystem> StoreFileSystem();
 
 }  // namespace coppice::mvcc

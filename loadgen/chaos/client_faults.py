@@ -213,7 +213,7 @@ ATTACKS = ((reset_flood, "closed"), (continuation_flood, "closed"), (oversized_h
 
 
 def hostile(rig, until):
-    for number in rounds(rig, until):
+    for number in rounds(rig, until, lambda: len(rig.faults) == len(ATTACKS)):
         attack, outcome = ATTACKS[number % len(ATTACKS)]
         name = one_of_each(rig, number // len(ATTACKS) + number)
         what = attack.__name__.replace("_", " ")

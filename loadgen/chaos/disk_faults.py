@@ -134,7 +134,7 @@ START_ERRORS = (("disk.read eio", "v"), ("store.read eio", "vl"), ("disk.sync ei
 
 
 def io_errors(rig, until):
-    for number in rounds(rig, until):
+    for number in rounds(rig, until, lambda: all(e[0] in rig.faults for e in IO_ERRORS)):
         point, also, kinds, says = IO_ERRORS[number % len(IO_ERRORS)]
         name = rig.rng.choice(rig.names("learner")) if "l" in kinds and rig.rng.random() < 0.3 else (
             rig.rng.choice([rig.leader(), rig.follower()]))

@@ -27,7 +27,7 @@ def others(rig, *names):
 
 
 def partition(rig, until):
-    for number in rounds(rig, until):
+    for number in rounds(rig, until, lambda: sum(rig.faults.values()) >= 3):
         leader = rig.leader()
         followers = [n for n in rig.names("voter") if n != leader]
         side = [[leader], [leader, rig.rng.choice(followers)], rig.rng.sample(followers, 2),

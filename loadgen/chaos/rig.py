@@ -22,7 +22,7 @@ from bench_env import BIN  # noqa: E402  (needs the path above)
 from cluster import HOST, Cluster, ClusterError, Node, http_get, is_paused  # noqa: E402
 
 ELECTION_TIMEOUT_S = 1.0
-BACK_S = 30  # for everything to be ready again once the faults have ended
+BACK_S = 60  # for everything to be ready again once the faults have ended
 PEER_OFFSET = 600  # behind a fault proxy a process listens so far above the port that it tells
 
 
@@ -103,6 +103,7 @@ class Rig:
         self.expected = []  # (what must hold, whether it does)
         self.recovery_s = []
         self.checked = {}
+        self.keep_history = None  # where a copy of the history goes
         self._load = None
 
     def __enter__(self):
@@ -144,10 +145,11 @@ class Rig:
     def names(self, role=None):
         return [n.name for n in self.cluster.nodes(role)]
 
-    def leader(self, timeout_s=10):
-        """The leader's name; None if none is known in time."""
+    def leader(self):
+        """The leader's name, once there is one."""
         found = []
-        eventually(lambda: found.append(self.cluster.leader()) or found[-1], timeout_s)
+        if not eventually(lambda: found.append(self.cluster.leader()) or found[-1]):
+            raise ClusterError(f"no voter leads within {BACK_S} s")
         return found[-1]
 
     def follower(self):
@@ -230,8 +232,10 @@ class Rig:
     # --- The verdict.
 
     def check_history(self):
+        if self.keep_history:
+            shutil.copy(self.history, self.keep_history)
         done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history],
-                              capture_output=True, text=True, check=False)
+                              capture_output=True, text=True, timeout=600, check=False)
         lines = done.stdout.splitlines()
         if done.returncode != 0:
             print(done.stdout + done.stderr, flush=True)
@@ -299,10 +303,11 @@ def base_port(network):
             return base
 
 
-def run(scenario, seconds, seed, network):
+def run(scenario, seconds, seed, network, keep_history=None):
     """Carries out one scenario; the Rig with its verdict in it."""
     rng = random.Random(f"{seed} {scenario.name}")
     with Rig(scenario, seconds, rng, network) as rig:
+        rig.keep_history = keep_history
         rig.start_load()
         until = time.monotonic() + max(seconds - 4, 1)
         try:
