@@ -60,8 +60,8 @@ class Loop {
   boost::asio::io_context& context() { return machine_->context; }  // not of a driven loop
   const std::string& name() const { return name_; }
 
-  void Run();            // until Stop; may run again after it
-  void Stop();           // any thread
+  void Run();   // until Stop; may run again after it
+  void Stop();  // any thread
   bool stopped() const { return stop_.load(std::memory_order_acquire); }  // of a driven loop
   void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
 
