@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""The threads of the real processes under ThreadSanitizer: three voters, a learner and one below it,
+and a proxy, each with four threads, from the build of the preset `tsan`.
+
+    deploy/tsan_cluster.py [--servers build-tsan/bin] [--clients build/bin]
+
+Loads go through the proxy and to the learner and a voter themselves: puts, reads of all
+consistencies, watches; a learner is killed and comes back, the proxy too; then all get SIGTERM while
+a load goes on. A race, a deadlock or a wrong history fails. The clients are not instrumented: they
+are another build's.
+"""
+
+import argparse
+import contextlib
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "deploy", "e2e"))
+
+import faults  # noqa: E402  (needs the path above)
+import harness  # noqa: E402
+
+THREADS = 4
+READY_S = 60
+LOAD_S = 12
+RACE_EXIT = 66
+END_S = 30
+
+
+class Load:
+    """A loadgen that runs until its time is over."""
+
+    def __init__(self, clients, folder, name, targets, seconds, *options):
+        self.record = os.path.join(folder, name + ".history")
+        self.output = open(os.path.join(folder, name + ".log"), "w+", encoding="utf-8")
+        self.clients = clients
+        self.process = subprocess.Popen(
+            [os.path.join(clients, "coppice-loadgen"), "run", "mixed", "--quiet",
+             "--target", ",".join(targets), "--prefix", name + "/", f"--duration={seconds}s",
+             "--warmup=0s", "--timeout=5s", "--read-ratio=0.7", "--keys=50", "--connections=8",
+             "--streams=16", "--rate=400", "--consistency=linearizable,bounded,serializable",
+             "--max-staleness=2s", "--record", self.record, *options],
+            stdout=self.output, stderr=self.output)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        """Waits for its end; the history must be one that the promises allow."""
+        code = self.process.wait(LOAD_S + END_S)
+        self.output.seek(0)
+        assert code == 0, f"loadgen ended with {code}:\n{self.output.read()[-2000:]}"
+        done = subprocess.run([os.path.join(self.clients, "coppice-loadgen"), "check", self.record],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def restart(cluster, name):
+    cluster.kill(name)
+    time.sleep(0.5)
+    cluster.start(name)
+    cluster.wait_ready([name], READY_S)
+
+
+def served(cluster, clients, folder):
+    """Both loads while a learner dies and comes back."""
+    proxy, learner, voter = (cluster.node(n).client for n in ("p1", "l2", "v1"))
+    loads = [Load(clients, folder, "proxy", [proxy], LOAD_S, "--watchers=30", "--watch-streams=10"),
+             Load(clients, folder, "direct", [learner, voter], LOAD_S, "--watchers=10")]
+    try:
+        time.sleep(LOAD_S / 4)
+        restart(cluster, "l1")
+        for load in loads:
+            load.end()
+    finally:
+        for load in loads:
+            load.stop()
+
+
+def proxy_killed(cluster, clients, folder):
+    restart(cluster, "p1")
+    load = Load(clients, folder, "again", [cluster.node("p1").client], 3)
+    try:
+        load.end()
+    finally:
+        load.stop()
+
+
+def ended(cluster, clients, folder):
+    """SIGTERM to all under load: each ends, and with the exit code of a clean end."""
+    load = Load(clients, folder, "ending", [cluster.node("p1").client, cluster.node("l2").client],
+                30, "--watchers=10")
+    try:
+        time.sleep(2)
+        for name in ("p1", "l2", "l1", "v3", "v2", "v1"):
+            process = cluster._children[name]
+            process.terminate()
+            code = process.wait(END_S)
+            assert code == 0, f"{name} ended with {code}" + \
+                (", a race" if code == RACE_EXIT else "") + f"\n{cluster.last_lines(name)}"
+    finally:
+        load.stop()
+
+
+def no_reports(folder):
+    reports = sorted(glob.glob(os.path.join(folder, "tsan.*")))
+    for path in reports[:5]:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            print(f.read()[:8000], flush=True)
+    assert not reports, f"{len(reports)} processes with reports of ThreadSanitizer"
+
+
+@contextlib.contextmanager
+def tsan_options(folder):
+    before = os.environ.get("TSAN_OPTIONS")
+    os.environ["TSAN_OPTIONS"] = (f"halt_on_error=0:exitcode={RACE_EXIT}:second_deadlock_stack=1:"
+                                  f"log_path={folder}/tsan")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TSAN_OPTIONS"]
+        else:
+            os.environ["TSAN_OPTIONS"] = before
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--servers", default=os.path.join(ROOT, "build-tsan", "bin"))
+    parser.add_argument("--clients", default=os.path.join(ROOT, "build", "bin"))
+    args = parser.parse_args()
+    harness.BIN_DIR = os.path.abspath(args.servers)
+    clients = os.path.abspath(args.clients)
+    extra = {role: [f"--threads={THREADS}"] for role in ("learner", "proxy")}
+    # A slow machine is no reason for an election here.
+    extra["voter"] = [f"--threads={THREADS}", "--heartbeat-interval=200", "--election-timeout=3000"]
+    results = harness.Results()
+    with tempfile.TemporaryDirectory(prefix="coppice-tsan-") as folder:
+        with tsan_options(folder), harness.coppice(3, 2, 1, extra, READY_S) as cluster:
+            faults.relay(cluster)
+            for name, case in (("loads while a learner is killed", served),
+                               ("the proxy killed", proxy_killed),
+                               ("SIGTERM under load", ended)):
+                results.case(name, case, cluster, clients, folder)
+        results.case("no reports of ThreadSanitizer", no_reports, folder)
+    return results.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
