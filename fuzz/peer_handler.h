@@ -58,7 +58,7 @@ class PartsNode final : public api::Node {
 };
 
 // The watches of a request connection, over a hub that has no events but revisions.
-class HubWatches final : public node::WatchServer, private replica::FrameOut {
+class HubWatches final : public node::WatchServer, public replica::FrameOut {
  public:
   explicit HubWatches(io::Loop& loop) : loop_(loop) {}
 

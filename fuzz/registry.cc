@@ -150,9 +150,11 @@ class World {
         keeper_.Expire(now_, proposals_);
         COPPICE_CHECK(keeper_.NextDeadline() > 0 || !keeper_.leading());
         return Propose();
-      case 6:
-        renewer_.SetOwn(ReadNode(input));
+      case 6: {
+        Registration own = ReadNode(input);
+        if (CheckRegistration(own).empty()) renewer_.SetOwn(std::move(own));
         return;
+      }
       default:
         return Apply(EncodeRegistryChange(ReadChange(input)));
     }
