@@ -45,6 +45,7 @@ MVCC_TYPES = {"key_range", "ops", "watch_source"}
 # Pure parts: same inputs, same outputs. Matched against the path, tests left out.
 PURE = re.compile(
     r"common/raft/|common/replica/|"
+    r"common/client/(core|types|endpoints|retry|session_revision|watch_resume)[._]|"
     r"common/api/watch_session[._]|proxy/(router|mux|watch_mux)[._]")
 IMPURE = re.compile(
     r"(thread|mutex|shared_mutex|condition_variable|future|chrono|ctime|time\.h|random|fstream|"

@@ -159,7 +159,7 @@ class Caps:
 
     def __init__(self, share):
         self.period = max(CAP_PERIOD_US, int(QUOTA_MIN_US / share))
-        self.quota = int(self.period * share)
+        self.quota = max(QUOTA_MIN_US, round(self.period * share))
         self.v1 = os.path.isdir("/sys/fs/cgroup/cpu")
         base = "/sys/fs/cgroup/cpu" if self.v1 else "/sys/fs/cgroup"
         self.root = os.path.join(base, f"coppice-{os.getpid()}")

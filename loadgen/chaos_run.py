@@ -127,7 +127,7 @@ def run(args, folder):
                 for kind, count in faults.done.items()]
 
 
-def parse_args():
+def parse_args(words=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
@@ -139,7 +139,7 @@ def parse_args():
     parser.add_argument("--rate", type=float, default=2000, help="requests/s")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", metavar="DIR", help="put the history there and keep it")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.short:
         args.minutes, args.faults = 0.75, 1
     return args

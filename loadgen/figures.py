@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The other figures that must show: start, memory, failover, the leader's cost of learners, puts.
+"""The other figures that must show: start, memory, failover, the leader's cost of learners, and
+puts, tail latency and watch fan-out beside etcd.
 
   loadgen/figures.py [--name NAME] [--rounds N] [--seconds S]
 
@@ -17,7 +18,8 @@ import tempfile
 import time
 
 import bench_env
-from bench_env import BIN, Coppice, EtcdPeer, ROOT, run_load
+import beside_etcd
+from bench_env import BIN, Coppice, ROOT, run_load
 
 
 def boot_time_us():
@@ -121,22 +123,6 @@ def leader_cost(rounds, seconds):
     return statistics.median(without), statistics.median(with_five)
 
 
-def puts(rounds, seconds):
-    """Puts/s and CPU per put of both, taking turns."""
-    ours, theirs = [], []
-    with Coppice(5, 0, 1) as system, EtcdPeer(5) as etcd:
-        for _ in range(rounds):
-            ours.append(run_load("put", system, seconds=seconds))
-            theirs.append(run_load("put", etcd, seconds=seconds))
-        version = etcd.version
-    ratios = [a["requests_per_s"] / b["requests_per_s"] for a, b in zip(ours, theirs)]
-    return {"version": version, "ratio": bench_env.spread(ratios),
-            "coppice_per_s": statistics.median(r["requests_per_s"] for r in ours),
-            "etcd_per_s": statistics.median(r["requests_per_s"] for r in theirs),
-            "coppice_us": statistics.median(bench_env.server_us(r) for r in ours),
-            "etcd_us": statistics.median(bench_env.server_us(r) for r in theirs)}
-
-
 def measure(args):
     figures = {"commit": bench_env.commit(), "machine": bench_env.machine()}
     steps = {
@@ -144,7 +130,7 @@ def measure(args):
         "idle_rss_mb": idle_rss_mb,
         "failover_s": lambda: bench_env.spread([failover_s() for _ in range(args.rounds)]),
         "leader_us": lambda: leader_cost(args.rounds, args.seconds),
-        "puts": lambda: puts(args.rounds, args.seconds),
+        "peer": lambda: beside_etcd.measure(args.rounds, args.seconds),
     }
     for name, step in steps.items():
         try:
@@ -162,6 +148,33 @@ def row(what, must, value, text, reached):
                                       f"{text(value)} | {'yes' if reached(value) else '**no**'} |")
 
 
+def peer_rows(peer):
+    """Each: what, must show, key, form of a value, what is compared (the ratio or ours), bound."""
+    if peer is None:
+        return [row("all figures beside etcd", "", None, None, None)]
+    half = peer["half_peak_p99_ms"]
+    rows = [
+        ("puts/s, 5 voters, through a proxy", "1.5x", "puts", ",.0f", lambda r, _: r >= 1.5),
+        ("server CPU per put, all tiers", "60 us", "put_us", ".1f us", lambda _, us: us <= 60),
+        ("requests/s of 32 clients with one in flight, 80 % linearizable reads, 20 % puts", "3x",
+         "mixed", ",.0f", lambda r, _: r >= 3),
+        (f"p99 of linearizable reads at {half['rate']:,.0f}/s, half of etcd's peak", "0.7x",
+         "half_peak_p99_ms", ".2f ms", lambda r, _: r <= 0.7),
+        ("1 key, 10,000 watchers, 20 puts/s: server CPU per event delivered", "0.7 us",
+         "fan_out_us", ".2f us", lambda _, us: us <= 0.7),
+    ]
+    lines = []
+    for what, must, key, form, good in rows:
+        number, unit = form.partition(" ")[::2]
+        def text(v, number=number, unit=unit):
+            ours, theirs = (f"{v[k]:{number}} {unit}".strip() for k in ("coppice", "etcd"))
+            return (f"{ours}, etcd {peer['etcd']}: {theirs}; {v['ratio']['median']:.2f}x "
+                    f"({v['ratio']['min']:.2f} to {v['ratio']['max']:.2f})")
+        lines.append(row(what, must, peer[key], text,
+                         lambda v, good=good: good(v["ratio"]["median"], v["coppice"])))
+    return lines
+
+
 def table(f):
     def change(pair):
         return (pair[1] / pair[0] - 1) * 100
@@ -176,15 +189,8 @@ def table(f):
                  f"{v['max']:.2f})", lambda v: v["median"] <= 0.5),
              row("leader CPU per write with 5 learners against 0", "within 5 %", f["leader_us"],
                  lambda v: f"{change(v):+.1f} % ({v[0]:.1f} us, {v[1]:.1f} us)",
-                 lambda v: change(v) <= 5),
-             row("puts/s, 5 voters, through a proxy, against etcd"
-                 + (f" {f['puts']['version']}" if f["puts"] else ""), "1.5x", f["puts"],
-                 lambda v: f"{v['ratio']['median']:.1f}x ({v['ratio']['min']:.1f} to "
-                 f"{v['ratio']['max']:.1f}): {v['coppice_per_s']:,.0f} and {v['etcd_per_s']:,.0f}",
-                 lambda v: v["ratio"]["median"] >= 1.5),
-             row("server CPU per put, all tiers", "60 us", f["puts"],
-                 lambda v: f"{v['coppice_us']:.1f} us (etcd {v['etcd_us']:.1f})",
-                 lambda v: v["coppice_us"] <= 60)]
+                 lambda v: change(v) <= 5)]
+    lines += peer_rows(f["peer"])
     lines += [f"\n{name} failed: {why}" for name, why in f.get("failed", {}).items()]
     return "\n".join(lines) + "\n"
 
@@ -201,7 +207,7 @@ def main():
     figures = measure(args)
     with open(os.path.join(folder, "figures.json"), "w", encoding="utf-8") as f:
         json.dump(figures, f, indent=1)
-    page = "# Figures\n\n" + (
+    page = (
         f"`loadgen/figures.py --rounds {args.rounds} --seconds {args.seconds}`, commit "
         f"`{figures['commit'][:12]}`; {figures['machine']['cpu']}, {figures['machine']['cores']} "
         f"cores, Linux {figures['machine']['kernel']}.\n\n") + table(figures)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The page of a read-scale-out result: results_page.py results/NAME writes README.md from run.json."""
+"""The page of a read-scale-out result: results_page.py results/NAME writes README.md from run.json
+and, where they are there, figures.md (figures.py), unit_costs.md (unit_costs.py) and notes.md, which
+is written by hand: what the numbers mean, and where the time of what was missed goes."""
 
 import json
 import os
@@ -9,6 +11,8 @@ import sys
 from read_scale_out import MIXES, MODES
 from bench_env import cores_of, server_us
 
+PARTS = (("figures.md", "The other figures"), ("unit_costs.md", "Unit costs"),
+         ("notes.md", "What it means"))
 SATURATED = 0.9  # cores of a process that has one thread for its work
 
 
@@ -186,12 +190,22 @@ def page(report):
     return "\n".join(lines) + "\n"
 
 
+def other_parts(folder):
+    text = ""
+    for name, title in PARTS:
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                text += f"\n## {title}\n\n{f.read().strip()}\n"
+    return text
+
+
 def main():
     folder = sys.argv[1]
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         report = json.load(f)
     with open(os.path.join(folder, "README.md"), "w", encoding="utf-8") as f:
-        f.write(page(report))
+        f.write(page(report) + other_parts(folder))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -92,6 +93,9 @@ struct Rank {
 
 // Null if the key was never written, or is gone with its history.
 const Slot* Find(const Inner& root, std::string_view key);
+// Brings what Find of each of `keys` looks at into the cache, and the records found: walks that go
+// side by side wait for memory together, where one after the other each waits alone.
+void Warm(const Inner& root, std::span<const std::string_view> keys);
 // Of the live keys below `key`.
 Rank RankBefore(const Inner& root, std::string_view key);
 std::int64_t CountBefore(const Inner& root, std::string_view key);  // RankBefore().live, sooner

@@ -95,6 +95,8 @@ std::uint32_t FramedSize(const Record& record);
 
 // The position of the first key >= `key`, and whether it is equal. Inner: see ChildOf.
 int LowerBound(const Leaf& leaf, std::string_view key, bool& equal);
+// The same by the heads alone: the first key that may be >= `key`. Touches no record.
+int HeadLowerBound(const Leaf& leaf, std::string_view key);
 // The child whose keys include `key`.
 int ChildOf(const Inner& node, std::string_view key);
 

@@ -1,6 +1,15 @@
+#include <algorithm>
+#include <array>
+
 #include "common/mvcc/btree.h"
 
 namespace coppice::mvcc {
+namespace {
+
+constexpr std::size_t kWarmGroup = 16;  // about what a core can have on its way from memory
+constexpr std::size_t kWarmRecordBytes = 384;
+
+}  // namespace
 
 const Slot* Find(const Inner& root, std::string_view key) {
   const Inner* node = &root;
@@ -13,6 +22,47 @@ const Slot* Find(const Inner& root, std::string_view key) {
       return equal ? &leaf->slots[pos] : nullptr;
     }
     node = static_cast<const Inner*>(child);
+  }
+}
+
+namespace {
+
+constexpr std::size_t kLine = 64;
+
+void PrefetchLines(const void* begin, std::size_t bytes) {
+  const auto* at = static_cast<const char*>(begin);
+  for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(at + i);
+}
+
+// Walks one group level by level; all its leaves are at the same depth.
+void WarmGroup(const Inner& root, std::span<const std::string_view> keys) {
+  std::array<const Node*, kWarmGroup> nodes;
+  nodes.fill(&root);
+  while (!nodes[0]->leaf) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto* inner = static_cast<const Inner*>(nodes[i]);
+      nodes[i] = inner->children[ChildOf(*inner, keys[i])];
+      PrefetchLines(nodes[i], sizeof(Node));
+    }
+  }
+  std::array<const Slot*, kWarmGroup> slots{};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto* leaf = static_cast<const Leaf*>(nodes[i]);
+    const int pos = HeadLowerBound(*leaf, keys[i]);
+    if (pos == leaf->count) continue;
+    slots[i] = &leaf->slots[pos];
+    __builtin_prefetch(slots[i]);
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (slots[i] != nullptr) PrefetchLines(slots[i]->record, kWarmRecordBytes);
+  }
+}
+
+}  // namespace
+
+void Warm(const Inner& root, std::span<const std::string_view> keys) {
+  for (; keys.size() > 1; keys = keys.subspan(std::min(keys.size(), kWarmGroup))) {
+    WarmGroup(root, keys.first(std::min(keys.size(), kWarmGroup)));
   }
 }
 

@@ -153,6 +153,8 @@ class Store {
   // Appends the framed kvs to `out`. The view must be this turn's. For large answers use NewCursor.
   virtual Error Range(int loop, const ReadView& view, const RangeOp& op,
                       RangeResult& out) const = 0;
+  // Reads of these keys from this view follow: has memory bring what they need side by side.
+  virtual void Warm(const ReadView& view, std::span<const std::string_view> keys) const = 0;
   virtual std::unique_ptr<RangeCursor> NewCursor(int loop, const RangeOp& op) const = 0;
   // An upper bound of what Range would append for a plain latest op, O(log n), to choose between
   // them.

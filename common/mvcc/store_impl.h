@@ -38,6 +38,9 @@ class StoreImpl final : public Store {
   const ReadView& View(int loop) const override { return views_.Acquire(loop); }
   void Quiesce(int loop, bool blocking) override { views_.Quiesce(loop, blocking); }
   Error Range(int loop, const ReadView& view, const RangeOp& op, RangeResult& out) const override;
+  void Warm(const ReadView& view, std::span<const std::string_view> keys) const override {
+    mvcc::Warm(*static_cast<const Inner*>(view.root), keys);
+  }
   std::unique_ptr<RangeCursor> NewCursor(int loop, const RangeOp& op) const override;
   std::size_t EstimateBytes(const ReadView& view, const RangeOp& op) const override;
   Error ReadTxn(int loop, const ReadView& view, const TxnOp& txn, TxnResult& out) const override;

@@ -76,7 +76,12 @@ replica::ViewFacts Reads::FactsOf(const mvcc::ReadView& view) const {
 
 void Reads::OnTurn(Time now) {
   if (!arrived_.empty()) {
-    const replica::ViewFacts facts = FactsOf(store_.View(loop_));
+    const mvcc::ReadView& view = store_.View(loop_);
+    const replica::ViewFacts facts = FactsOf(view);
+    for (const std::unique_ptr<Pending>& read : arrived_) {
+      if (read->consistency.mode != ReadMode::kLinearizable) Note(*read);
+    }
+    Warm(view);
     for (std::unique_ptr<Pending>& read : arrived_) {
       Pending& pending = *read.release();  // the queue's, or Answer's
       const replica::ReadVerdict verdict = queue_.Admit(now, facts, pending);
@@ -91,10 +96,24 @@ void Reads::OnTurn(Time now) {
 }
 
 void Reads::ServeAsked(Time now, int slot) {
-  queue_.Done(
-      slot, FactsOf(store_.View(loop_)),
-      [&](replica::ReadNode& node, replica::ReadVerdict verdict) { Answer(now, node, verdict); });
+  const mvcc::ReadView& view = store_.View(loop_);
+  queue_.ForEachAsked(
+      slot, [&](const replica::ReadNode& node) { Note(static_cast<const Pending&>(node)); });
+  Warm(view);
+  queue_.Done(slot, FactsOf(view), [&](replica::ReadNode& node, replica::ReadVerdict verdict) {
+    Answer(now, node, verdict);
+  });
   if (const int next = queue_.Close(); next >= 0) core_.ReadsWait(loop_, next);
+}
+
+void Reads::Note(const Pending& read) {
+  const auto* range = std::get_if<mvcc::RangeOp>(&read.body);
+  if (range != nullptr && range->range.SingleKey()) warm_.push_back(range->range.begin);
+}
+
+void Reads::Warm(const mvcc::ReadView& view) {
+  store_.Warm(view, warm_);
+  warm_.clear();
 }
 
 void Reads::ViewPublished(Time now) {
@@ -128,7 +147,8 @@ void Reads::Serve(Time now, Pending& read) {
 
 void Reads::ServeRange(const mvcc::ReadView& view, const mvcc::RangeOp& op, api::Replier& replier,
                        const api::Served& served) {
-  if (!op.count_only && store_.EstimateBytes(view, op) > mvcc::kRangeStepBytes) {
+  if (!op.count_only && !op.range.SingleKey() &&
+      store_.EstimateBytes(view, op) > mvcc::kRangeStepBytes) {
     return ServeCursor(view, op, replier, served);
   }
   result_.kvs.clear();

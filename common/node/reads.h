@@ -43,6 +43,8 @@ class Reads {
  private:
   struct Pending;
 
+  void Note(const Pending& read);
+  void Warm(const mvcc::ReadView& view);
   void Answer(Time now, replica::ReadNode& node, replica::ReadVerdict verdict);
   void Serve(Time now, Pending& read);
   void ServeRange(const mvcc::ReadView& view, const mvcc::RangeOp& op, api::Replier& replier,
@@ -59,7 +61,8 @@ class Reads {
   FactsPtr facts_;
   replica::ReadQueue queue_;
   std::vector<std::unique_ptr<Pending>> arrived_;
-  mvcc::RangeResult result_;  // reused, so that a steady read allocates nothing
+  std::vector<std::string_view> warm_;  // keys of reads about to be served
+  mvcc::RangeResult result_;            // reused, so that a steady read allocates nothing
   std::uint64_t served_ = 0;
 };
 

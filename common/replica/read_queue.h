@@ -72,6 +72,17 @@ class ReadQueue {
     }
   }
 
+  // The reads that Done(slot) is about to hand back.
+  template <typename F>  // F(const ReadNode&)
+  void ForEachAsked(int slot, F&& visit) const {
+    const Bucket& asked = asked_[static_cast<std::size_t>(slot)];
+    for (const List* list : {&asked.strict, &asked.early}) {
+      for (const ReadNode* node = list->head.next; node != &list->head; node = node->next) {
+        visit(*node);
+      }
+    }
+  }
+
   // A new view is out: bounded and serializable reads that it satisfies need not wait for their
   // round. Cheap when there are none.
   template <typename F>

@@ -10,9 +10,10 @@ namespace {
 Outcome ListMembers(Context& context, bool linearizable, etcdserverpb::MemberListResponse& reply) {
   etcdserverpb::MemberListRequest request;
   request.set_linearizable(linearizable);
-  return context.session.Call(Session::Kind::kRead, [&](Stubs& stubs, grpc::ClientContext& call) {
-    return stubs.cluster->MemberList(&call, request, &reply);
-  });
+  return context.session.Call(Kind::kRead, reply,
+                              [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+                                return stubs.cluster->MemberList(&call, request, &out);
+                              });
 }
 
 class MemberListCommand final : public Command {
@@ -44,9 +45,9 @@ class ClusterCommand final : public Command {
   Outcome Run(Context& context, const std::vector<std::string>&) override {
     coppice::ClusterStatusResponse reply;
     bool unknown = false;
-    Outcome failed =
-        context.session.Call(Session::Kind::kRead, [&](Stubs& stubs, grpc::ClientContext& call) {
-          grpc::Status status = stubs.admin->ClusterStatus(&call, {}, &reply);
+    Outcome failed = context.session.Call(
+        Kind::kRead, reply, [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+          grpc::Status status = stubs.admin->ClusterStatus(&call, {}, &out);
           unknown = status.error_code() == grpc::StatusCode::UNIMPLEMENTED;
           return status;
         });
@@ -64,9 +65,9 @@ class ClusterCommand final : public Command {
     for (coppice::Node& node : *reply.mutable_nodes()) {
       if (node.id() == reply.member_id() || node.client_urls().empty()) continue;
       coppice::ClusterStatusResponse own;
-      const grpc::Status called =
-          context.session.CallAt(node.client_urls(0), [&](Stubs& stubs, grpc::ClientContext& call) {
-            return stubs.admin->ClusterStatus(&call, {}, &own);
+      const Status called = context.session.CallAt(
+          node.client_urls(0), own, [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+            return stubs.admin->ClusterStatus(&call, {}, &out);
           });
       if (node.role() == coppice::Node::PROXY) {
         node.set_healthy(called.ok());
@@ -95,10 +96,11 @@ class ClusterCommand final : public Command {
       node.set_requests_per_second(-1);
       etcdserverpb::StatusResponse status;
       if (member.clienturls().empty()) continue;
-      const grpc::Status called = context.session.CallAt(
-          member.clienturls(0), [&](Stubs& stubs, grpc::ClientContext& call) {
-            return stubs.maintenance->Status(&call, {}, &status);
-          });
+      const Status called =
+          context.session.CallAt(member.clienturls(0), status,
+                                 [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+                                   return stubs.maintenance->Status(&call, {}, &out);
+                                 });
       node.set_healthy(called.ok());
       node.set_is_leader(called.ok() && status.leader() == member.id());
       node.set_term(status.raftterm());

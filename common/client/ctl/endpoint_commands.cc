@@ -25,8 +25,8 @@ class EndpointCommand : public Command {
     etcdserverpb::MemberListResponse reply;
     request.set_linearizable(true);
     if (Outcome failed = context.session.Call(
-            Session::Kind::kRead, [&](Stubs& stubs, grpc::ClientContext& call) {
-              return stubs.cluster->MemberList(&call, request, &reply);
+            Kind::kRead, reply, [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+              return stubs.cluster->MemberList(&call, request, &out);
             })) {
       return failed;
     }
@@ -51,9 +51,9 @@ class StatusCommand final : public EndpointCommand {
     std::vector<EndpointStatus> list;
     for (const std::string& endpoint : endpoints) {
       EndpointStatus one{endpoint, {}};
-      const grpc::Status status =
-          context.session.CallAt(endpoint, [&](Stubs& stubs, grpc::ClientContext& call) {
-            return stubs.maintenance->Status(&call, {}, &one.status);
+      const Status status = context.session.CallAt(
+          endpoint, one.status, [&](const Stubs& stubs, grpc::ClientContext& call, auto& reply) {
+            return stubs.maintenance->Status(&call, {}, &reply);
           });
       if (status.ok()) {
         list.push_back(std::move(one));
@@ -91,12 +91,12 @@ class HealthCommand final : public EndpointCommand {
     etcdserverpb::RangeResponse reply;
     request.set_key("health");
     const auto begun = std::chrono::steady_clock::now();
-    const grpc::Status status =
-        context.session.CallAt(endpoint, [&](Stubs& stubs, grpc::ClientContext& call) {
-          return stubs.kv->Range(&call, request, &reply);
+    const Status status = context.session.CallAt(
+        endpoint, reply, [&](const Stubs& stubs, grpc::ClientContext& call, auto& out) {
+          return stubs.kv->Range(&call, request, &out);
         });
     const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
-    const bool healthy = status.ok() || status.error_code() == grpc::StatusCode::PERMISSION_DENIED;
+    const bool healthy = status.ok() || status.code() == StatusCode::kPermissionDenied;
     return {endpoint, healthy, took.count(), healthy ? "" : Explain(status)};
   }
 };
@@ -118,9 +118,9 @@ class HashKvCommand final : public EndpointCommand {
     Outcome worst;
     for (const std::string& endpoint : endpoints) {
       EndpointHash one{endpoint, {}};
-      const grpc::Status status =
-          context.session.CallAt(endpoint, [&](Stubs& stubs, grpc::ClientContext& call) {
-            return stubs.maintenance->HashKV(&call, request, &one.hash);
+      const Status status = context.session.CallAt(
+          endpoint, one.hash, [&](const Stubs& stubs, grpc::ClientContext& call, auto& reply) {
+            return stubs.maintenance->HashKV(&call, request, &reply);
           });
       if (status.ok()) {
         list.push_back(std::move(one));

@@ -17,15 +17,10 @@ class PutCommand final : public Command {
   void AddFlags(FlagSet& flags) override { flags_.Add(flags); }
   Outcome Run(Context& context, const std::vector<std::string>& arguments) override {
     etcdserverpb::PutRequest request;
-    etcdserverpb::PutResponse reply;
     if (Outcome failed = flags_.Build(arguments, true, request)) return failed;
-    if (Outcome failed = context.session.Call(Session::Kind::kWrite,
-                                              [&](Stubs& stubs, grpc::ClientContext& call) {
-                                                return stubs.kv->Put(&call, request, &reply);
-                                              })) {
-      return failed;
-    }
-    return context.printer.Put(reply);
+    const auto result = context.session.client().Put(request, context.session.AsFlagsSay());
+    if (Outcome failed = context.session.Report(result)) return failed;
+    return context.printer.Put(result.reply);
   }
 
  private:
@@ -43,7 +38,6 @@ class GetCommand final : public Command {
   }
   Outcome Run(Context& context, const std::vector<std::string>& arguments) override {
     etcdserverpb::RangeRequest request;
-    etcdserverpb::RangeResponse reply;
     if (Outcome failed = flags_.Build(arguments, request)) return failed;
     bool serializable = false;
     if (Outcome failed =
@@ -56,13 +50,9 @@ class GetCommand final : public Command {
     if (flags_.count_only && !context.printer.ShowsCount()) {
       return BadArgs("--count-only is only for `--write-out=fields` and json");
     }
-    if (Outcome failed = context.session.Call(Session::Kind::kRead,
-                                              [&](Stubs& stubs, grpc::ClientContext& call) {
-                                                return stubs.kv->Range(&call, request, &reply);
-                                              })) {
-      return failed;
-    }
-    return context.printer.Get(reply);
+    const auto result = context.session.client().Range(request, context.session.AsFlagsSay());
+    if (Outcome failed = context.session.Report(result)) return failed;
+    return context.printer.Get(result.reply);
   }
 
  private:
@@ -78,15 +68,10 @@ class DelCommand final : public Command {
   void AddFlags(FlagSet& flags) override { flags_.Add(flags); }
   Outcome Run(Context& context, const std::vector<std::string>& arguments) override {
     etcdserverpb::DeleteRangeRequest request;
-    etcdserverpb::DeleteRangeResponse reply;
     if (Outcome failed = flags_.Build(arguments, request)) return failed;
-    if (Outcome failed = context.session.Call(
-            Session::Kind::kWrite, [&](Stubs& stubs, grpc::ClientContext& call) {
-              return stubs.kv->DeleteRange(&call, request, &reply);
-            })) {
-      return failed;
-    }
-    return context.printer.Del(reply);
+    const auto result = context.session.client().DeleteRange(request, context.session.AsFlagsSay());
+    if (Outcome failed = context.session.Report(result)) return failed;
+    return context.printer.Del(result.reply);
   }
 
  private:
@@ -110,15 +95,10 @@ class CompactionCommand final : public Command {
       return Error(fmt::format("strconv.ParseInt: parsing {}: invalid syntax", Quote(text)));
     }
     etcdserverpb::CompactionRequest request;
-    etcdserverpb::CompactionResponse reply;
     request.set_revision(revision);
     request.set_physical(physical_);
-    if (Outcome failed = context.session.Call(Session::Kind::kWrite,
-                                              [&](Stubs& stubs, grpc::ClientContext& call) {
-                                                return stubs.kv->Compact(&call, request, &reply);
-                                              })) {
-      return failed;
-    }
+    const auto result = context.session.client().Compact(request, context.session.AsFlagsSay());
+    if (Outcome failed = context.session.Report(result)) return failed;
     fmt::print("compacted revision {}\n", revision);
     return {};
   }

@@ -1,17 +1,12 @@
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
-#include <functional>
-#include <map>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/time.h"
+#include "common/client/client.h"
 #include "common/client/ctl/exit.h"
-#include "coppice.grpc.pb.h"
-#include "etcd/rpc.grpc.pb.h"
 
 namespace coppice::ctl {
 
@@ -29,51 +24,56 @@ struct Options {
   std::string min_revision;
 };
 
-struct Stubs {
-  std::string endpoint;  // as given
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<etcdserverpb::KV::Stub> kv;
-  std::unique_ptr<etcdserverpb::Watch::Stub> watch;
-  std::unique_ptr<etcdserverpb::Cluster::Stub> cluster;
-  std::unique_ptr<etcdserverpb::Maintenance::Stub> maintenance;
-  std::unique_ptr<coppice::Admin::Stub> admin;
-};
+using client::Kind;
+using client::Stubs;
 
-// Connections to the endpoints, and calls over them. Thread: one; calls block.
-//
-// A call goes to the first endpoint that can be connected to, in the order given. A read that meets
-// Unavailable there is tried at the next. A write is sent once: only an endpoint that never got it
-// is passed over.
+// The client library as a command line wants it: endpoints in the order given, an error at once
+// when none can be reached, metadata from the flags. Thread: one; calls block.
 class Session {
  public:
   explicit Session(const Options& options);
 
   const std::vector<std::string>& endpoints() const { return endpoints_; }
+  client::Client& client() { return client_; }
 
-  enum class Kind { kRead, kWrite };
-  using Unary = std::function<grpc::Status(Stubs&, grpc::ClientContext&)>;
-  Outcome Call(Kind kind, const Unary& unary);
-  // To this endpoint alone.
-  grpc::Status CallAt(const std::string& endpoint, const Unary& unary);
+  // The metadata of the consistency flags.
+  client::CallOptions AsFlagsSay() const;
+  // What to tell the user of a call that ended. Prints the reply's coppice-* trailers on stderr, if
+  // --show-served asks for it.
+  Outcome Report(const client::CallResult& result) const;
+  Outcome Unreachable() const;
 
-  // Connected, or null with `failed` set. Tries from `first` on, round the list.
-  Stubs* Connect(std::size_t first, Failure& failed);
-  // Sets the metadata of the consistency flags.
-  void Describe(grpc::ClientContext& context) const;
-  // Prints the reply's coppice-* trailers on stderr, if --show-served asks for it.
-  void ShowServed(const grpc::ClientContext& context) const;
+  // `call` as Client::Call has it. To whoever is there.
+  template <typename Reply, typename Fn>
+  Outcome Call(Kind kind, Reply& reply, Fn&& call) {
+    auto result = client_.Call<Reply>(kind, AsFlagsSay(), std::forward<Fn>(call));
+    reply = std::move(result.reply);
+    return Report(result);
+  }
+  // To this endpoint alone, which need not be one of endpoints().
+  template <typename Reply, typename Fn>
+  Status CallAt(const std::string& endpoint, Reply& reply, Fn&& call) {
+    client::Client one(OptionsFor({endpoint}));
+    auto result = one.Call<Reply>(Kind::kRead, AsFlagsSay(), std::forward<Fn>(call));
+    reply = std::move(result.reply);
+    if (result.ok()) ShowServed(result);
+    if (!result.ok() && !result.reached) {
+      // As etcdctl says it.
+      return MakeStatus(StatusCode::kDeadlineExceeded, "cannot connect");
+    }
+    return result.status;
+  }
 
  private:
-  Stubs& At(const std::string& endpoint);
-  bool Connected(Stubs& stubs) const;
-  grpc::Status Invoke(Stubs& stubs, const Unary& unary) const;
+  client::ClientOptions OptionsFor(std::vector<std::string> endpoints) const;
+  void ShowServed(const client::CallResult& result) const;
 
   const Options& options_;
   std::vector<std::string> endpoints_;
-  std::map<std::string, Stubs> stubs_;
+  client::Client client_;
 };
 
 // etcd's message for the user; what etcdctl says where gRPC has words of its own.
-std::string Explain(const grpc::Status& status);
+std::string Explain(const Status& status);
 
 }  // namespace coppice::ctl

@@ -35,16 +35,10 @@ class TxnCommand final : public Command {
   Outcome Run(Context& context, const std::vector<std::string>& arguments) override {
     if (!arguments.empty()) return BadArgs("txn command does not accept argument");
     etcdserverpb::TxnRequest request;
-    etcdserverpb::TxnResponse reply;
     if (Outcome failed = Read(request)) return failed;
-    // Sent once even if it turns out to have no write in it: the server knows, not we.
-    if (Outcome failed = context.session.Call(Session::Kind::kWrite,
-                                              [&](Stubs& stubs, grpc::ClientContext& call) {
-                                                return stubs.kv->Txn(&call, request, &reply);
-                                              })) {
-      return failed;
-    }
-    return context.printer.Txn(reply);
+    const auto result = context.session.client().Txn(request, context.session.AsFlagsSay());
+    if (Outcome failed = context.session.Report(result)) return failed;
+    return context.printer.Txn(result.reply);
   }
 
  private:

@@ -2,7 +2,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "common/client/ctl/command.h"
@@ -11,8 +10,6 @@
 
 namespace coppice::ctl {
 namespace {
-
-constexpr unsigned kRetryMicros = 100'000;
 
 std::string CancelReason(const etcdserverpb::WatchResponse& reply) {
   if (reply.compact_revision() != 0) {
@@ -44,8 +41,7 @@ int RunProgram(const std::vector<std::string>& command, const mvccpb::Event& eve
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-// Watches until the server cancels. A stream that breaks is opened again, at the next endpoint,
-// from the first revision that was not complete: no event is missed or seen twice.
+// Watches until the server cancels. The client library opens a stream that breaks again.
 class WatchCommand final : public Command {
  public:
   std::string name() const override { return "watch"; }
@@ -74,61 +70,34 @@ class WatchCommand final : public Command {
     }
     if (serializable) context.options.consistency = "serializable";
     FillCreate(arguments);
-    Failure failed;
-    for (std::size_t attempt = 0;; ++attempt) {
-      Stubs* stubs = context.session.Connect(attempt, failed);
-      if (!stubs && attempt == 0) return failed;
-      Outcome ended = stubs ? Stream(context, *stubs) : std::nullopt;
-      if (ended) return ended;
-      usleep(kRetryMicros);
-    }
-  }
-
- private:
-  void FillCreate(const std::vector<std::string>& arguments) {
-    auto& create = *request_.mutable_create_request();
-    create.set_key(arguments[0]);
-    if (arguments.size() == 2) create.set_range_end(arguments[1]);
-    if (prefix_) {
-      create.set_range_end(PrefixEnd(arguments[0]));
-      if (arguments[0].empty()) create.set_key(std::string(1, '\0'));
-    }
-    create.set_start_revision(revision_);
-    create.set_prev_kv(prev_kv_);
-    create.set_progress_notify(progress_);
-  }
-
-  // One stream. Nothing: it broke and may be resumed.
-  Outcome Stream(Context& context, Stubs& stubs) {
-    grpc::ClientContext call;
-    call.AddMetadata("hasleader", "true");
-    context.session.Describe(call);
-    auto stream = stubs.watch->Watch(&call);
+    const auto watcher = context.session.client().Watch(create_, context.session.AsFlagsSay());
     etcdserverpb::WatchResponse reply;
-    stream->Write(request_);
-    while (stream->Read(&reply)) {
-      if (Outcome ended = Show(context, reply)) {
-        call.TryCancel();
-        return ended;
-      }
+    while (watcher->Next(reply)) {
+      if (Outcome failed = Show(context, reply)) return failed;
     }
-    const grpc::Status status = stream->Finish();
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE || status.ok()) return {};
-    return Error(Explain(status));
-  }
-
-  Outcome Show(Context& context, const etcdserverpb::WatchResponse& reply) {
-    auto& create = *request_.mutable_create_request();
     if (reply.canceled()) {
       fmt::print(stderr, "watch was canceled ({})\n", CancelReason(reply));
       context.printer.Watch(reply);
       return Failure{kExitInterrupted, "watch is canceled by the server"};
     }
-    if (reply.created()) {
-      // From now on it is known what has been seen, even if the stream breaks before an event.
-      if (create.start_revision() == 0) create.set_start_revision(reply.header().revision() + 1);
-      return {};
+    return watcher->reached() ? Error(Explain(watcher->status())) : context.session.Unreachable();
+  }
+
+ private:
+  void FillCreate(const std::vector<std::string>& arguments) {
+    create_.set_key(arguments[0]);
+    if (arguments.size() == 2) create_.set_range_end(arguments[1]);
+    if (prefix_) {
+      create_.set_range_end(PrefixEnd(arguments[0]));
+      if (arguments[0].empty()) create_.set_key(std::string(1, '\0'));
     }
+    create_.set_start_revision(revision_);
+    create_.set_prev_kv(prev_kv_);
+    create_.set_progress_notify(progress_);
+  }
+
+  Outcome Show(Context& context, const etcdserverpb::WatchResponse& reply) const {
+    if (reply.created()) return {};
     if (reply.events().empty()) {
       fmt::print("progress notify: {}\n", reply.header().revision());
     }
@@ -140,13 +109,6 @@ class WatchCommand final : public Command {
       }
     }
     std::fflush(stdout);
-    // A revision that comes in fragments is complete with its last one.
-    if (!reply.fragment()) {
-      const std::int64_t seen = reply.events().empty()
-                                    ? reply.header().revision()
-                                    : reply.events().rbegin()->kv().mod_revision();
-      create.set_start_revision(std::max(create.start_revision(), seen + 1));
-    }
     return shown;
   }
 
@@ -156,7 +118,7 @@ class WatchCommand final : public Command {
   bool prev_kv_ = false;
   bool progress_ = false;
   std::vector<std::string> program_;
-  etcdserverpb::WatchRequest request_;
+  etcdserverpb::WatchCreateRequest create_;
 };
 
 }  // namespace
