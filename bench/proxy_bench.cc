@@ -22,7 +22,7 @@ class IgnoringReplier final : public api::Replier {
   explicit IgnoringReplier(std::size_t& answers) : answers_(answers) {}
   void Ok(std::span<const std::string_view>, const api::Served&) override { ++answers_; }
   void Fail(const Status&) override { ++answers_; }
-  void Parts(std::size_t, std::function<bool(std::string&)>, const api::Served&) override {}
+  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> /*source*/) override {}
   void FailNotProposed(const Status&) override {}
 
  private:

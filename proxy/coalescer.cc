@@ -115,6 +115,30 @@ void Coalescer::Ok(GroupId id, std::span<const std::string_view> pieces,
   while (next != kNone) FreeWaiter(next, next)->Ok(pieces, served);
 }
 
+std::vector<GroupId> Coalescer::Scatter(Time now, GroupId id) {
+  std::vector<GroupId> scattered;
+  if (waiters(id) < 2) return scattered;
+  Group& group = groups_[id.slot];
+  std::uint32_t next = std::exchange(waiters_[group.first].next, kNone);
+  group.last = group.first;
+  while (next != kNone) {
+    api::Request request = group.request;
+    request.deadline = waiters_[next].deadline;
+    auto replier = FreeWaiter(next, next);
+    const std::uint32_t slot = NewGroup(now, request, group.auth_revision);
+    AddWaiter(groups_[slot], request.deadline, std::move(replier));
+    scattered.push_back({slot, groups_[slot].generation});
+  }
+  return scattered;
+}
+
+void Coalescer::Parts(GroupId id, std::uint64_t total, std::unique_ptr<api::PartSource> source) {
+  std::uint32_t next = TakeWaiters(id);
+  if (next == kNone) return;
+  COPPICE_CHECK(waiters_[next].next == kNone, "parts are taken once");
+  FreeWaiter(next, next)->Parts(total, std::move(source));
+}
+
 void Coalescer::Fail(GroupId id, const Status& status, bool not_proposed) {
   std::uint32_t next = TakeWaiters(id);
   while (next != kNone) {

@@ -54,8 +54,14 @@ class Coalescer {
   const api::Request* Find(GroupId id) const;
   std::size_t waiters(GroupId id) const;
 
+  // Leaves a written group its first waiter and gives each other a group of its own, unshared and
+  // not written yet: for an answer that is too large to keep a copy for everybody.
+  std::vector<GroupId> Scatter(Time now, GroupId id);
+
   // End the group: each waiter gets the answer.
   void Ok(GroupId id, std::span<const std::string_view> pieces, const api::Served& served);
+  // Only for a group of one.
+  void Parts(GroupId id, std::uint64_t total, std::unique_ptr<api::PartSource> source);
   void Fail(GroupId id, const Status& status, bool not_proposed = false);
 
   // Fails the waiters whose deadline has come, each with what `why` says of its group; a group

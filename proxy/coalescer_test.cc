@@ -27,7 +27,7 @@ class FakeReplier final : public api::Replier {
     ++outcome_.answers;
     outcome_.status = status;
   }
-  void Parts(std::size_t, std::function<bool(std::string&)>, const api::Served&) override {}
+  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> /*source*/) override {}
   void FailNotProposed(const Status& status) override { Fail(status); }
 
  private:
@@ -203,12 +203,33 @@ TEST_F(CoalescerTest, KeepsItsOwnCopyOfTheRequest) {
   EXPECT_EQ(coalescer.Find(group)->bytes, "key");
 }
 
+TEST_F(CoalescerTest, ScatteredWaitersAskEachForThemselves) {
+  const GroupId group = Add(Range("key"));
+  Add(Range("key"));
+  Add(Range("key"));
+  Take(0);
+  const std::vector<GroupId> others = coalescer.Scatter(now, group);
+  ASSERT_EQ(others.size(), 2U);
+  EXPECT_EQ(coalescer.waiters(group), 1U);
+  EXPECT_EQ(coalescer.Find(others[0])->bytes, "key");
+  const GroupId newcomer = Add(Range("key"));  // joins none of them
+  EXPECT_EQ(coalescer.waiters(newcomer), 1U);
+  EXPECT_EQ(Take(0).size(), 3U);
+  Answer(group, "a");
+  Answer(others[0], "b");
+  Answer(others[1], "c");
+  EXPECT_EQ(outcomes[0].body, "a");
+  EXPECT_EQ(outcomes[1].body, "b");
+  EXPECT_EQ(outcomes[2].body, "c");
+  EXPECT_EQ(coalescer.requests(), 1U);
+}
+
 TEST_F(CoalescerTest, ARepliersNextRequestIsANewGroup) {
   struct Again final : api::Replier {
     explicit Again(std::function<void()> the_act) : act(std::move(the_act)) {}
     void Ok(std::span<const std::string_view>, const api::Served&) override { act(); }
     void Fail(const Status&) override {}
-    void Parts(std::size_t, std::function<bool(std::string&)>, const api::Served&) override {}
+    void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> /*source*/) override {}
     void FailNotProposed(const Status&) override {}
     std::function<void()> act;
   };

@@ -7,6 +7,7 @@
 #include "common/api/methods.h"
 #include "common/api/parse.h"
 #include "common/base/log.h"
+#include "common/base/recycled.h"
 #include "proxy/member_list.h"
 
 namespace coppice::proxy {
@@ -19,6 +20,8 @@ constexpr Micros kRefusedPause = 20 * kMillisecond;
 constexpr Micros kHurriedWait = 3 * kSecond;  // 3 election timeouts without a leader
 constexpr std::size_t kRequestsMax = 1U << 18;
 constexpr int kHurriedTries = 2;
+// What a large answer may take for all the clients that share it; beyond it each asks by itself.
+constexpr std::uint64_t kSharedBytesMax = 16U << 20;
 
 bool IsRead(const api::Request& request) {
   if (request.method == api::Method::kRange || request.method == api::Method::kMemberList) {
@@ -31,8 +34,8 @@ bool IsRead(const api::Request& request) {
 
 }  // namespace
 
-// The answer of a group's upstream request, wherever it is sent. Its memory is reused.
-class ProxyNode::GroupReplier final : public api::Replier {
+// The answer of a group's upstream request, wherever it is sent.
+class ProxyNode::GroupReplier final : public api::Replier, public Recycled<GroupReplier> {
  public:
   GroupReplier(ProxyNode& node, GroupId id) : node_(node), id_(id) {}
 
@@ -41,43 +44,13 @@ class ProxyNode::GroupReplier final : public api::Replier {
   }
   void Fail(const Status& status) override { node_.Refused(id_, status, false); }
   void FailNotProposed(const Status& status) override { node_.Refused(id_, status, true); }
-  void Parts(std::size_t total, std::function<bool(std::string&)> next,
-             const api::Served& served) override {
-    std::string all;
-    all.reserve(total);
-    while (next(all)) {
-    }
-    const std::string_view piece = all;
-    Ok({&piece, 1}, served);
+  void Parts(std::uint64_t total, std::unique_ptr<api::PartSource> source) override {
+    node_.AnsweredInParts(id_, total, std::move(source));
   }
 
   GroupId id() const { return id_; }
 
-  static void* operator new(std::size_t size) {
-    auto& free = FreeList().blocks;
-    if (free.empty()) return ::operator new(size);
-    void* block = free.back();
-    free.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    auto& free = FreeList().blocks;
-    free.size() < kFreeMax ? free.push_back(block) : ::operator delete(block);
-  }
-
  private:
-  static constexpr std::size_t kFreeMax = 4096;
-  struct Blocks {
-    ~Blocks() {
-      for (void* block : blocks) ::operator delete(block);
-    }
-    std::vector<void*> blocks;
-  };
-  static Blocks& FreeList() {
-    thread_local Blocks list;
-    return list;
-  }
-
   ProxyNode& node_;
   const GroupId id_;
 };
@@ -201,6 +174,43 @@ void ProxyNode::Answered(GroupId id, std::span<const std::string_view> pieces,
   }
   coalescer_.Ok(id, pieces, served);
   if (coalescer_.gathering()) loop_.Wake(*this, io::Loop::Phase::kCore);
+}
+
+// An answer that is too large for one frame passes through at its client's pace. One that is shared
+// is gathered first: the slowest client must not hold back the others.
+void ProxyNode::AnsweredInParts(GroupId id, std::uint64_t total,
+                                std::unique_ptr<api::PartSource> source) {
+  const api::Request* request = coalescer_.Find(id);
+  if (request == nullptr) return;
+  const std::size_t waiters = coalescer_.waiters(id);
+  const bool shared = waiters > 1 && total <= kSharedBytesMax / waiters;
+  if (shared || request->method == api::Method::kMemberList) {
+    gathering_.push_back({id, std::move(source), {}});
+    const auto it = std::prev(gathering_.end());
+    it->source->SetReady([this, it] { Gather(it); });
+    return Gather(it);
+  }
+  for (const GroupId other : coalescer_.Scatter(loop_.now(), id)) {
+    if (other.slot >= trips_.size()) trips_.resize(other.slot + 1);
+    Trip& trip = TripOf(other);
+    trip = TripOf(id);
+    trip.generation = other.generation;
+    trip.tries = 0;
+  }
+  loop_.Wake(*this, io::Loop::Phase::kCore);
+  coalescer_.Parts(id, total, std::move(source));
+}
+
+void ProxyNode::Gather(std::list<Gathering>::iterator it) {
+  using Next = api::PartSource::Next;
+  auto next = Next::kMore;
+  while (next == Next::kMore) next = it->source->Take(it->bytes);
+  if (next == Next::kWait) return;
+  std::list<Gathering> done;  // its source goes last: this is called from it
+  done.splice(done.end(), gathering_, it);
+  if (next == Next::kLost) return Refused(it->id, it->source->status(), false);
+  const std::string_view piece = it->bytes;
+  Answered(it->id, {&piece, 1}, it->source->served());
 }
 
 // What another backend, or the same a little later, might still do.

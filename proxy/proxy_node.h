@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +78,12 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
     GroupId id;
     Time not_before = 0;
   };
+  // An answer in parts that is wanted whole.
+  struct Gathering {
+    GroupId id;
+    std::unique_ptr<api::PartSource> source;
+    std::string bytes;
+  };
   struct Counters {
     metrics::Counter* coalesced = nullptr;
     metrics::Counter* retried = nullptr;
@@ -95,6 +102,8 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
   void OnConnectionFresh(std::uint64_t connection) override;
 
   void Answered(GroupId id, std::span<const std::string_view> pieces, const api::Served& served);
+  void AnsweredInParts(GroupId id, std::uint64_t total, std::unique_ptr<api::PartSource> source);
+  void Gather(std::list<Gathering>::iterator it);
   void Refused(GroupId id, const Status& status, bool not_proposed);
   bool TryElsewhere(GroupId id, Trip& trip, const Status& status);
   void Route(GroupId id, Time now);
@@ -116,6 +125,7 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
   std::vector<Trip> trips_;
   std::vector<GroupId> to_send_;
   std::vector<Parked> parked_;
+  std::list<Gathering> gathering_;
   bool changed_ = false;  // parked requests may have somewhere to go
   bool closing_ = false;
   Time expire_at_ = 0;

@@ -16,6 +16,15 @@ struct Outcome {
   int answers = 0;
   std::string body;
   Status status;
+  std::uint64_t total = 0;
+  std::unique_ptr<api::PartSource> source;  // of an answer in parts
+
+  // Takes what has come; true once it is all.
+  bool Drain() {
+    auto next = api::PartSource::Next::kMore;
+    while (next == api::PartSource::Next::kMore) next = source->Take(body);
+    return next == api::PartSource::Next::kEnd;
+  }
 };
 
 class NotingReplier final : public api::Replier {
@@ -30,7 +39,12 @@ class NotingReplier final : public api::Replier {
     outcome_.status = status;
   }
   void FailNotProposed(const Status& status) override { Fail(status); }
-  void Parts(std::size_t, std::function<bool(std::string&)>, const api::Served&) override {}
+  void Parts(std::uint64_t total, std::unique_ptr<api::PartSource> source) override {
+    ++outcome_.answers;
+    outcome_.total = total;
+    outcome_.source = std::move(source);
+    outcome_.source->SetReady([] {});
+  }
 
  private:
   Outcome& outcome_;
@@ -123,6 +137,54 @@ TEST_F(ProxyNodeTest, ReadsGoToLearnersAndWritesToTheLeader) {
   EXPECT_TRUE(body == "from 8" || body == "from 9") << body;
   EXPECT_EQ(AskAndWait(api::Method::kPut, "put").body, "from 1");
   EXPECT_EQ(AskAndWait(api::Method::kAlarm, "").body, "from 1");
+}
+
+TEST_F(ProxyNodeTest, ALargeAnswerPassesInPartsAtItsClientsPace) {
+  Start({&leader, &learner});
+  learner.reply.assign(3U << 20, 'x');
+  Outcome& outcome = Ask(api::Method::kRange, "large");
+  Until([&] { return outcome.answers == 1; });
+  EXPECT_EQ(outcome.total, learner.reply.size());
+  EXPECT_FALSE(outcome.Drain());  // no more than the credit is here
+  EXPECT_LE(outcome.body.size(), io::kStreamCreditBytes);
+  // Another request of the same connection is not held back.
+  learner.reply = "small";
+  EXPECT_EQ(AskAndWait(api::Method::kRange, "other").body, "small");
+  Until([&] { return outcome.Drain(); });
+  EXPECT_EQ(outcome.body.size(), outcome.total);
+}
+
+TEST_F(ProxyNodeTest, ALargeAnswerThatIsSharedGoesWholeToEach) {
+  Start({&leader, &learner});
+  learner.reply.assign(1U << 20, 'x');
+  for (int i = 0; i < 3; ++i) Ask(api::Method::kRange, "same");
+  Until([&] { return outcomes.back().answers == 1; });
+  for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.body, learner.reply);
+  EXPECT_EQ(learner.asked.size(), 1U);
+}
+
+TEST_F(ProxyNodeTest, AnAnswerTooLargeToShareIsAskedForByEach) {
+  Start({&leader, &learner});
+  learner.reply.assign(9U << 20, 'x');
+  for (int i = 0; i < 2; ++i) Ask(api::Method::kRange, "same");
+  Until([&] { return outcomes[0].answers == 1 && outcomes[1].answers == 1; });
+  EXPECT_EQ(learner.asked.size(), 2U);
+  for (Outcome& outcome : outcomes) {
+    Until([&] { return outcome.Drain(); });
+    EXPECT_EQ(outcome.body, learner.reply);
+  }
+}
+
+TEST_F(ProxyNodeTest, ALossInTheMiddleOfAnAnswerIsToldToItsClient) {
+  Start({&leader, &learner});
+  learner.reply.assign(3U << 20, 'x');
+  Outcome& outcome = Ask(api::Method::kRange, "large");
+  Until([&] { return outcome.answers == 1; });
+  learner.Die();
+  std::string rest;
+  Until([&] { return outcome.source->Take(rest) == api::PartSource::Next::kLost; });
+  EXPECT_EQ(outcome.source->status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(proxy->waiting(), 0U);
 }
 
 TEST_F(ProxyNodeTest, IdenticalReadsOfATurnAreOneRequestUpstream) {
@@ -273,7 +335,11 @@ TEST_F(ProxyNodeTest, MemberListShowsProxiesWhereTheVotersAre) {
 TEST_F(ProxyNodeTest, ALargeAnswerComesInParts) {
   learner.reply = std::string(3U << 20, 'x');
   Start({&leader, &learner});
-  EXPECT_EQ(AskAndWait(api::Method::kRange, "k").body.size(), 3U << 20);
+  Outcome& outcome = AskAndWait(api::Method::kRange, "k");
+  EXPECT_EQ(outcome.total, 3U << 20);
+  ASSERT_NE(outcome.source, nullptr);
+  Until([&] { return outcome.Drain(); });
+  EXPECT_EQ(outcome.body, learner.reply);
 }
 
 TEST_F(ProxyNodeTest, ANodeReachedByTwoAddressesHasOneConnection) {

@@ -59,13 +59,11 @@ class AdmitReplier final : public api::Replier {
   }
   void Fail(const Status& status) override { std::exchange(done_, nullptr)(status, 0); }
   void FailNotProposed(const Status& status) override { Fail(status); }
-  void Parts(std::size_t /*total*/, std::function<bool(std::string&)> next,
-             const api::Served& served) override {
-    std::string all;
-    while (next(all)) {
-    }
-    const std::string_view piece = all;
-    Ok({&piece, 1}, served);
+  // Not what an admission asks for; its header is in the first part all the same.
+  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> source) override {
+    std::string first;
+    source->Take(first);
+    std::exchange(done_, nullptr)(OkStatus(), HeaderRevision(first));
   }
   std::string_view bytes() const { return bytes_; }
   std::string_view token() const { return token_; }
@@ -119,6 +117,9 @@ void Watches::OnHalfClose(rpc::Call& call) {
 }
 void Watches::OnDrained(rpc::Call& call) {
   if (call.context != nullptr) edge_->OnDrained(call);
+}
+void Watches::OnShutdown(rpc::Call& call) {
+  if (call.context != nullptr) edge_->OnShutdown(call);
 }
 void Watches::OnDone(rpc::Call& call) {
   if (call.context != nullptr) edge_->OnDone(call);

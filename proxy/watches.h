@@ -41,6 +41,7 @@ class Watches final : public rpc::CallHandler,
   void OnMessage(rpc::Call& call, std::string_view message) override;
   void OnHalfClose(rpc::Call& call) override;
   void OnDrained(rpc::Call& call) override;
+  void OnShutdown(rpc::Call& call) override;
   void OnDone(rpc::Call& call) override;
 
   // Backends.

@@ -30,16 +30,27 @@ void Proposals::Proposed(const raft::ProposeResult& result) {
   const Asker asker = askers_[result.token];
   free_.push_back(result.token);
   if (const auto* accepted = std::get_if<raft::Accepted>(&result.outcome)) {
-    // What an earlier leadership of ours left at this index or after it was overwritten.
-    while (!pending_.empty() && pending_.back().index >= accepted->index) {
-      Tell(pending_.back().asker, WriteOutcome::Kind::kUnknown);
-      pending_.pop_back();
-    }
+    // What an earlier leadership of ours left at this index or after it.
+    Overwritten(accepted->index, accepted->term);
     pending_.push_back({accepted->index, accepted->term, asker});
   } else if (std::holds_alternative<raft::Busy>(result.outcome)) {
     Tell(asker, WriteOutcome::Kind::kBusy);
   } else {
     Tell(asker, WriteOutcome::Kind::kNotProposed);
+  }
+}
+
+void Proposals::Appended(std::span<const EntryPtr> entries) {
+  for (const EntryPtr& entry : entries) {
+    if (pending_.empty()) return;
+    Overwritten(entry->index(), entry->term());
+  }
+}
+
+void Proposals::Overwritten(Index from, Term by) {
+  while (!pending_.empty() && pending_.back().index >= from && pending_.back().term < by) {
+    Tell(pending_.back().asker, WriteOutcome::Kind::kUnknown);
+    pending_.pop_back();
   }
 }
 

@@ -27,6 +27,9 @@ class Proposals {
   // A token for raft::Proposal.
   std::uint64_t Add(int loop, std::uint64_t io_token);
   void Proposed(const raft::ProposeResult& result);
+  // What entries of a later term overwrite is gone from this log, and may still be in another's:
+  // its outcome is unknown.
+  void Appended(std::span<const EntryPtr> entries);
   void Applied(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out);
   // Sends what gathered; at the end of each batch.
   void Flush();
@@ -44,6 +47,7 @@ class Proposals {
   };
 
   void Tell(const Asker& asker, node::WriteOutcome::Kind kind);
+  void Overwritten(Index from, Term by);
 
   std::vector<Asker> askers_;  // by token
   std::vector<std::uint64_t> free_;

@@ -16,6 +16,11 @@ class ProposalsTest : public testing::Test {
   void Accept(int loop, std::uint64_t io_token, std::uint64_t term, std::uint64_t index) {
     proposals_.Proposed({proposals_.Add(loop, io_token), raft::Accepted{Term(term), Index(index)}});
   }
+  void Append(std::uint64_t term, std::uint64_t index) {
+    const std::vector<EntryPtr> entries{
+        Entry::Make(Term(term), Index(index), RecordKind::kCommand, "x")};
+    proposals_.Appended(entries);
+  }
   void Apply(std::uint64_t term, std::uint64_t index, RecordKind kind = RecordKind::kCommand) {
     const std::vector<EntryPtr> entries{Entry::Make(Term(term), Index(index), kind, "x")};
     mvcc::ApplyOutput out;
@@ -74,6 +79,35 @@ TEST_F(ProposalsTest, ALaterLeadershipOverwritesWhatAnEarlierOneLeft) {
   Apply(5, 11);
   EXPECT_EQ(Told(0, 1), Kind::kApplied);
   EXPECT_EQ(Told(0, 4), Kind::kApplied);
+}
+
+TEST_F(ProposalsTest, WhatAnotherLeaderOverwritesIsUnknownAtOnce) {
+  Accept(0, 1, 2, 10);
+  Accept(0, 2, 2, 11);
+  Accept(1, 3, 2, 12);
+  Append(3, 11);
+  EXPECT_EQ(Told(0, 2), Kind::kUnknown);
+  EXPECT_EQ(Told(1, 3), Kind::kUnknown);
+  Apply(2, 10);
+  EXPECT_EQ(Told(0, 1), Kind::kApplied);
+  Apply(3, 11);
+  EXPECT_EQ(proposals_.pending(), 0U);
+}
+
+TEST_F(ProposalsTest, WhatAnotherLeaderKeepsStillHasItsOutcome) {
+  Accept(0, 1, 2, 10);
+  Append(3, 11);
+  EXPECT_TRUE(Silent());
+  Apply(2, 10);
+  EXPECT_EQ(Told(0, 1), Kind::kApplied);
+}
+
+TEST_F(ProposalsTest, OwnEntriesOverwriteNothing) {
+  Accept(0, 1, 2, 10);
+  Accept(0, 2, 2, 11);
+  Append(2, 10);
+  Append(2, 11);
+  EXPECT_TRUE(Silent());
 }
 
 TEST_F(ProposalsTest, RefusalsSayThatNothingIsInTheLog) {

@@ -10,6 +10,8 @@ namespace coppice::voter {
 namespace {
 
 constexpr Micros kSpaceRetry = 500 * kMillisecond;
+constexpr std::size_t kQueuedMax = 1U << 16;
+constexpr std::size_t kQueuedBytesMax = 64U << 20;
 
 [[noreturn]] void EndProcess(const Status& status) {
   COPPICE_LOG(
@@ -43,15 +45,30 @@ void RaftDriver::Start() {
 }
 
 void RaftDriver::Input(raft::Input input) {
-  // A log that waits for space takes nothing new from peers: they send again.
-  if (stalled_ && std::holds_alternative<raft::Received>(input)) return;
+  // A log that waits for space takes nothing that comes again: peers send anew, reads and
+  // hand-overs are asked for anew.
+  if (stalled_) {
+    if (const auto* read = std::get_if<raft::ReadIndexRequest>(&input)) {
+      return hooks_.read_refused(read->id);
+    }
+    if (std::holds_alternative<raft::Received>(input) ||
+        std::holds_alternative<raft::TransferLeadership>(input)) {
+      return;
+    }
+  }
   inputs_.push_back(std::move(input));
   loop_.Wake(*this, io::Loop::Phase::kCore);
 }
 
-void RaftDriver::Propose(raft::Proposal proposal) {
+bool RaftDriver::Propose(raft::Proposal proposal) {
+  const std::size_t bytes = proposal.payload.size();
+  if (proposals_.proposals.size() >= kQueuedMax || proposal_bytes_ + bytes > kQueuedBytesMax) {
+    return false;
+  }
+  proposal_bytes_ += bytes;
   proposals_.proposals.push_back(std::move(proposal));
   loop_.Wake(*this, io::Loop::Phase::kCore);
+  return true;
 }
 
 void RaftDriver::OnTurn(Time now) {
@@ -75,6 +92,7 @@ bool RaftDriver::StepAll(Time now) {
   inputs.swap(inputs_);
   for (raft::Input& input : inputs) core_->Step(now, std::move(input), out_);
   if (!proposals_.proposals.empty()) {
+    proposal_bytes_ = 0;
     core_->Step(now, std::exchange(proposals_, {}), out_);
   }
   return true;
@@ -144,6 +162,7 @@ void RaftDriver::ReadLog() {
 
 void RaftDriver::Deliver() {
   for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
+  if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
   if (!out_.apply.empty()) {
     hooks_.apply(out_.apply);
     inputs_.emplace_back(raft::Applied{out_.apply.back()->index()});

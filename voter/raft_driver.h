@@ -25,6 +25,9 @@ class RaftDriver final : private io::TurnTask {
     // Committed entries, durable here, in order, each once.
     std::function<void(std::span<const EntryPtr> entries)> apply;
     std::function<void(const raft::ProposeResult& result)> proposed;
+    // Entries went into the log, in place of all that it held from the first one's index on. After
+    // `proposed` of those among them that were proposed here; null: nobody needs to know.
+    std::function<void(std::span<const EntryPtr> entries)> appended;
     std::function<void(std::uint64_t id, Index index)> read_ready;
     std::function<void(std::uint64_t id)> read_refused;
     // Role, term, leader or commit changed in this turn.
@@ -39,7 +42,9 @@ class RaftDriver final : private io::TurnTask {
 
   void Start();  // arms the timer; a single voter elects itself at once
   void Input(raft::Input input);
-  void Propose(raft::Proposal proposal);  // gathered with the turn's others
+  // Gathered with the turn's others. False, and nothing is kept, if too much waits already: a log
+  // without space takes nothing.
+  [[nodiscard]] bool Propose(raft::Proposal proposal);
   const raft::Core& core() const { return *core_; }
   const raft::Status& status() const { return status_; }
   const wal::Wal& wal() const { return *wal_; }
@@ -61,6 +66,7 @@ class RaftDriver final : private io::TurnTask {
   Hooks hooks_;
   std::vector<raft::Input> inputs_;
   raft::Propose proposals_;
+  std::size_t proposal_bytes_ = 0;
   raft::Output out_;
   raft::Status status_;
   bool stalled_ = false;  // out_ waits for space on the disk

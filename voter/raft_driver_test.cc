@@ -33,7 +33,7 @@ class RaftDriverTest : public testing::Test {
     };
     hooks.proposed = [this](const raft::ProposeResult& result) { results_.push_back(result); };
     hooks.read_ready = [](std::uint64_t, Index) {};
-    hooks.read_refused = [](std::uint64_t) {};
+    hooks.read_refused = [this](std::uint64_t id) { refused_reads_.push_back(id); };
     hooks.changed = [this](const raft::Status& status) {
       if (status.role == raft::Role::kLeader && on_lead_) std::exchange(on_lead_, nullptr)();
     };
@@ -45,12 +45,12 @@ class RaftDriverTest : public testing::Test {
         std::move(hooks));
   }
 
-  void Propose(std::uint64_t token, std::string payload) {
+  bool Propose(std::uint64_t token, std::string payload) {
     raft::Proposal proposal;
     proposal.token = token;
     proposal.payload_crc = Entry::PayloadCrc(payload);
     proposal.payload = std::move(payload);
-    driver_->Propose(std::move(proposal));
+    return driver_->Propose(std::move(proposal));
   }
   // Until `wanted` commands are applied, 10 s at most.
   void Run(std::size_t wanted) {
@@ -66,6 +66,7 @@ class RaftDriverTest : public testing::Test {
   std::function<void()> on_lead_;
   std::vector<std::string> commands_;
   std::vector<raft::ProposeResult> results_;
+  std::vector<std::uint64_t> refused_reads_;
   Index applied_;
   std::size_t wanted_ = 1;
 };
@@ -99,6 +100,26 @@ TEST_F(RaftDriverTest, AFullDiskHoldsEverythingBackUntilThereIsSpace) {
   Run(1);
   EXPECT_EQ(commands_.size(), 1U);
   EXPECT_EQ(results_.size(), 1U);
+}
+
+TEST_F(RaftDriverTest, AStalledLogQueuesABoundedAmount) {
+  const std::string payload((1U << 20) - 64, 'x');
+  std::uint64_t taken = 0;
+  on_lead_ = [&] {
+    disk_.SetCapacity(disk_.UsedBytes());
+    EXPECT_TRUE(Propose(0, std::string(8U << 20, 'x')));
+    loop_.RunAt(loop_.now() + 50 * kMillisecond, [&] {
+      while (taken < 1000 && Propose(1 + taken, payload)) ++taken;
+      EXPECT_EQ(taken, 64U);
+      for (std::uint64_t id = 1; id <= 3; ++id) driver_->Input(raft::ReadIndexRequest{id});
+      EXPECT_EQ(refused_reads_, (std::vector<std::uint64_t>{1, 2, 3}));
+      disk_.SetCapacity(UINT64_MAX);
+      wanted_ = 1 + taken;
+    });
+  };
+  Run(1000);
+  EXPECT_EQ(commands_.size(), 1 + taken);
+  EXPECT_TRUE(Propose(2000, payload));  // there is room again
 }
 
 }  // namespace

@@ -157,8 +157,9 @@ node::Members Voter::StaticMembers() const {
     member.role = replica::NodeRole::kVoter;
     member.peer_urls = by_name.at(voter.name);
     if (voter.id == self_) {
+      // A wildcard is reached where the other voters reach this one.
       member.client_urls =
-          node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), "127.0.0.1");
+          node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), voter.host);
     }
     members.push_back(std::move(member));
   }
@@ -228,6 +229,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   hooks.send = [this](NodeId to, const raft::Message& message) { peers_->Send(to, message); };
   hooks.apply = [this](std::span<const EntryPtr> entries) { OnApplied(entries); };
   hooks.proposed = [this](const raft::ProposeResult& result) { proposals_->Proposed(result); };
+  hooks.appended = [this](std::span<const EntryPtr> entries) { proposals_->Appended(entries); };
   hooks.read_ready = [this](std::uint64_t id, Index index) {
     tier_->core().Gate(replica::ReadGate::UpstreamAnswer{id, index});
   };
@@ -252,6 +254,7 @@ void Voter::WireCore() {
   renewer_->SetOwn(own);
   node::ReplicaCore::Hooks hooks;
   hooks.rounds = leader_link_.get();
+  hooks.move_leader = [this](NodeId to) { driver_->Input(raft::TransferLeadership{to}); };
   hooks.propose = [this](int loop, std::vector<node::WriteIntent> intents) {
     Propose(loop, std::move(intents));
   };
@@ -371,13 +374,18 @@ void Voter::OnApplied(std::span<const EntryPtr> entries) {
 }
 
 void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
+  bool refused = false;
   for (node::WriteIntent& intent : intents) {
     raft::Proposal proposal;
     proposal.token = proposals_->Add(loop, intent.token);
     proposal.payload = std::move(intent.payload);
     proposal.payload_crc = intent.payload_crc;
-    driver_->Propose(std::move(proposal));
+    const std::uint64_t token = proposal.token;
+    if (driver_->Propose(std::move(proposal))) continue;
+    proposals_->Proposed({token, raft::Busy{}});
+    refused = true;
   }
+  if (refused) proposals_->Flush();
 }
 
 void Voter::ProposeRegistry(std::vector<std::string> payloads) {
@@ -387,7 +395,7 @@ void Voter::ProposeRegistry(std::vector<std::string> payloads) {
     proposal.kind = RecordKind::kRegistry;
     proposal.payload_crc = Entry::PayloadCrc(payload);
     proposal.payload = std::move(payload);
-    driver_->Propose(std::move(proposal));
+    if (!driver_->Propose(std::move(proposal))) return;  // the next renewal brings it again
   }
 }
 
@@ -408,7 +416,8 @@ void Voter::TickRegistry() {
   keeper_->Expire(now, payloads);
   ProposeRegistry(std::move(payloads));
   TellTailSource();
-  const bool has_children = tier_->core().tail().connections() > 0;
+  // Other voters' connections ask for a round when they have reads; fresh for ever is for learners.
+  const bool has_children = tier_->core().tail().learners() > 0;
   tier_->core().Gate(replica::ReadGate::SetRefresh{has_children ? 100 * kMillisecond : 0});
   runtime_.core().RunAt(now + kRegistryTick, [this] { TickRegistry(); });
 }
@@ -434,7 +443,8 @@ void Voter::CheckSpace() {
     proposal.token = kNoToken;
     proposal.payload = mvcc::EncodeCommand(mvcc::Command(op));
     proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
-    driver_->Propose(std::move(proposal));
+    if (!driver_->Propose(std::move(proposal)))
+      COPPICE_LOG(kWarn, "the alarm waits: too much does");
   }
   runtime_.core().RunAt(runtime_.core().now() + kSecond, [this] { CheckSpace(); });
 }

@@ -14,64 +14,55 @@
 namespace coppice::api {
 namespace {
 
-// PendingCalls that are not in use. One list a thread, as a loop's calls stay on their loop.
-class FreeList {
- public:
-  ~FreeList() {
-    while (first_ != nullptr) ::operator delete(std::exchange(first_, first_->next));
-  }
-  void* Take(std::size_t size) {
-    if (first_ == nullptr) return ::operator new(size);
-    --count_;
-    return std::exchange(first_, first_->next);
-  }
-  void Give(void* memory) {
-    if (count_ == kKept) return ::operator delete(memory);
-    ++count_;
-    first_ = new (memory) Free{first_};
-  }
+constexpr std::uint64_t kMessageBytesMax = UINT32_MAX;  // gRPC's length prefix has 32 bits
 
- private:
-  struct Free {
-    Free* next;
-  };
-  static constexpr int kKept = 4096;
-  Free* first_ = nullptr;
-  int count_ = 0;
-};
-
-FreeList& LoopsFreeList() {
-  thread_local FreeList list;
-  return list;
-}
-
-// An answer that is made as the client takes it.
+// An answer that leaves as the client takes it. Lives until its call is over.
 class PartsSender final : public CallState {
  public:
-  PartsSender(std::function<bool(std::string&)> next, const Served& served, bool trailers)
-      : next_(std::move(next)), served_(served), trailers_(trailers) {}
+  struct Counting {
+    EdgeObserver* observer;  // or null
+    const io::Loop& loop;
+    Time arrived;
+    Method method;
+  };
+  PartsSender(std::unique_ptr<PartSource> source, rpc::Call& call, bool trailers,
+              const Counting& counting)
+      : source_(std::move(source)), trailers_(trailers), counting_(counting) {
+    source_->SetReady([this, &call] { Send(call); });
+  }
 
   void OnDrained(rpc::Call& call) override { Send(call); }
   void OnDone() override { delete this; }
 
   void Send(rpc::Call& call) {
-    if (finished_) return;
-    while (more_ && call.unsent_bytes() < rpc::Call::kHighWater) {
+    auto next = PartSource::Next::kMore;
+    while (source_ != nullptr && next == PartSource::Next::kMore) {
+      if (call.unsent_bytes() >= rpc::Call::kHighWater) return;
       buffer_.clear();
-      more_ = next_(buffer_);
+      next = source_->Take(buffer_);
       if (!buffer_.empty()) call.AppendPart(buffer_);
     }
-    if (more_) return;
-    finished_ = true;
-    FinishServed(call, served_, trailers_);
+    if (source_ == nullptr || next == PartSource::Next::kWait) return;
+    const std::unique_ptr<PartSource> source = std::move(source_);
+    if (next == PartSource::Next::kLost) {
+      Count(source->status().code(), nullptr);
+      return call.Finish(source->status());
+    }
+    const Served served = source->served();
+    Count(StatusCode::kOk, &served);
+    FinishServed(call, served, trailers_);
   }
 
  private:
-  std::function<bool(std::string&)> next_;
-  const Served served_;
+  void Count(StatusCode code, const Served* served) const {
+    if (counting_.observer == nullptr) return;
+    counting_.observer->OnAnswered(counting_.method, code, counting_.loop.now() - counting_.arrived,
+                                   served);
+  }
+
+  std::unique_ptr<PartSource> source_;  // null once its last part is taken
   const bool trailers_;
-  bool more_ = true;
-  bool finished_ = false;
+  const Counting counting_;
   std::string buffer_;
 };
 
@@ -93,13 +84,6 @@ void PendingCalls::Remove(Link& link) {
   link.prev->next = link.next;
   link.next->prev = link.prev;
   link.prev = link.next = &link;
-}
-
-void* PendingCall::operator new(std::size_t size) {
-  return LoopsFreeList().Take(size);
-}
-void PendingCall::operator delete(void* memory) {
-  LoopsFreeList().Give(memory);
 }
 
 PendingCall::PendingCall(const Context& context, Request& request)
@@ -133,38 +117,47 @@ PendingCall::~PendingCall() {
 }
 
 // The call, for its one answer; null if it is over.
-rpc::Call* PendingCall::Take(StatusCode code, const Served* served) {
+rpc::Call* PendingCall::Take() {
   PendingCalls::Remove(*this);
-  if (call_ == nullptr) return nullptr;
-  call_->context = nullptr;
-  if (observer_ != nullptr) {
-    observer_->OnAnswered(method_, code, loop_.now() - arrived_, served);
-  }
+  if (call_ != nullptr) call_->context = nullptr;
   return std::exchange(call_, nullptr);
 }
 
+void PendingCall::Count(StatusCode code, const Served* served) {
+  if (observer_ != nullptr) observer_->OnAnswered(method_, code, loop_.now() - arrived_, served);
+}
+
 void PendingCall::Ok(std::span<const std::string_view> pieces, const Served& served) {
-  rpc::Call* const call = Take(StatusCode::kOk, &served);
+  rpc::Call* const call = Take();
   if (call == nullptr) return;
+  Count(StatusCode::kOk, &served);
   call->Write(pieces);
   FinishServed(*call, served, trailers_);
 }
 
 void PendingCall::Fail(const Status& status) {
   COPPICE_CHECK(!status.ok(), "an answer without bytes is an error");
-  rpc::Call* const call = Take(status.code(), nullptr);
-  if (call != nullptr) call->Finish(status);
+  rpc::Call* const call = Take();
+  if (call == nullptr) return;
+  Count(status.code(), nullptr);
+  call->Finish(status);
 }
 
 void PendingCall::FailNotProposed(const Status& status) {
   Fail(status);
 }
 
-void PendingCall::Parts(std::size_t total, std::function<bool(std::string&)> next,
-                        const Served& served) {
-  rpc::Call* const call = Take(StatusCode::kOk, &served);
+void PendingCall::Parts(std::uint64_t total, std::unique_ptr<PartSource> source) {
+  if (total > kMessageBytesMax) {
+    return Fail(MakeStatus(StatusCode::kResourceExhausted,
+                           fmt::format("the answer has {} bytes, and a message at most {}: ask for "
+                                       "less at once, with a limit",
+                                       total, kMessageBytesMax)));
+  }
+  rpc::Call* const call = Take();
   if (call == nullptr) return;
-  auto* const sender = new PartsSender(std::move(next), served, trailers_);
+  auto* const sender =
+      new PartsSender(std::move(source), *call, trailers_, {observer_, loop_, arrived_, method_});
   call->context = static_cast<CallState*>(sender);
   call->BeginParts(total);
   sender->Send(*call);

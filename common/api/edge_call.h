@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "common/api/methods.h"
 #include "common/api/node.h"
+#include "common/base/recycled.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
 #include "common/rpc/server.h"
@@ -55,9 +55,12 @@ class PendingCalls {
 
 // A unary call on its way through the node: holds the request's bytes for as long as the node holds
 // the replier, and forgets the call once that is over, so that a late answer goes nowhere. Made and
-// destroyed once per request: its memory comes from a free list of the thread, and a request of up
-// to kInlineBytes (token included) allocates nothing.
-class PendingCall final : public Replier, public CallState, private PendingCalls::Link {
+// destroyed once per request: with Recycled, a request of up to kInlineBytes (token included)
+// allocates nothing.
+class PendingCall final : public Replier,
+                          public CallState,
+                          public Recycled<PendingCall>,
+                          private PendingCalls::Link {
  public:
   static constexpr std::size_t kInlineBytes = 160;
 
@@ -73,14 +76,11 @@ class PendingCall final : public Replier, public CallState, private PendingCalls
   ~PendingCall();  // unanswered: the client is told that the server stopped
   PendingCall(const PendingCall&) = delete;
   PendingCall& operator=(const PendingCall&) = delete;
-  static void* operator new(std::size_t size);
-  static void operator delete(void* memory);
 
   void Ok(std::span<const std::string_view> pieces, const Served& served) override;
   void Fail(const Status& status) override;
   void FailNotProposed(const Status& status) override;
-  void Parts(std::size_t total, std::function<bool(std::string&)> next,
-             const Served& served) override;
+  void Parts(std::uint64_t total, std::unique_ptr<PartSource> source) override;
   void OnDone() override;
 
   // When the edge gives up; kNever if the client brought its own deadline.
@@ -88,7 +88,8 @@ class PendingCall final : public Replier, public CallState, private PendingCalls
   static PendingCall& From(PendingCalls::Link& link) { return static_cast<PendingCall&>(link); }
 
  private:
-  rpc::Call* Take(StatusCode code, const Served* served);
+  rpc::Call* Take();
+  void Count(StatusCode code, const Served* served);
 
   rpc::Call* call_;  // null once answered or gone
   EdgeObserver* const observer_;

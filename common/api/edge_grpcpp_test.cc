@@ -97,15 +97,13 @@ class MapNode final : public Node {
     std::string whole(response.prefix());
     whole.append(kvs).append(response.suffix());
     const std::size_t total = whole.size();
-    replier.Parts(
-        total,
-        [whole = std::move(whole), at = std::size_t{0}](std::string& out) mutable {
-          const std::string_view step = std::string_view(whole).substr(at, 64U << 10);
-          out.append(step);
-          at += step.size();
-          return at < whole.size();
-        },
-        ReadBy());
+    auto next = [whole = std::move(whole), at = std::size_t{0}](std::string& out) mutable {
+      const std::string_view step = std::string_view(whole).substr(at, 64U << 10);
+      out.append(step);
+      at += step.size();
+      return at < whole.size();
+    };
+    replier.Parts(total, std::make_unique<MadeParts>(std::move(next), ReadBy()));
   }
   static std::string KeyValue(const std::string& key, const std::string& value) {
     std::string kv;

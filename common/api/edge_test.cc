@@ -217,12 +217,12 @@ TEST_F(EdgeTest, AnAnswerInPartsIsPacedByTheClient) {
   Range().OnMessage(call_, RangeBytes());
   const std::string part(64U << 10, 'p');
   int left = 10;
-  node_.repliers_[0]->Parts(10 * part.size(),
-                            [&](std::string& out) {
-                              out.append(part);
-                              return --left > 0;
-                            },
-                            {});
+  node_.repliers_[0]->Parts(10 * part.size(), std::make_unique<MadeParts>(
+                                                  [&](std::string& out) {
+                                                    out.append(part);
+                                                    return --left > 0;
+                                                  },
+                                                  Served{}));
   node_.repliers_.clear();
   EXPECT_EQ(call_.announced_, 10 * part.size());
   EXPECT_EQ(left, 6);  // stopped at the high water mark
@@ -240,12 +240,12 @@ TEST_F(EdgeTest, AnAnswerInPartsIsPacedByTheClient) {
 
 TEST_F(EdgeTest, AClientMayLeaveInTheMiddleOfParts) {
   Range().OnMessage(call_, RangeBytes());
-  node_.repliers_[0]->Parts(1U << 30,
-                            [](std::string& out) {
-                              out.append(1U << 16, 'p');
-                              return true;
-                            },
-                            {});
+  node_.repliers_[0]->Parts(1U << 30, std::make_unique<MadeParts>(
+                                          [](std::string& out) {
+                                            out.append(1U << 16, 'p');
+                                            return true;
+                                          },
+                                          Served{}));
   Range().OnDone(call_);
   EXPECT_EQ(call_.context, nullptr);
 }

@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "common/api/errors.h"
 #include "common/api/methods.h"
 #include "common/api/parse.h"
 #include "etcd/health.pb.h"
@@ -71,6 +72,7 @@ class Health::Watch final : public rpc::CallHandler {
     Send(call, StatusOf(serving_));
     calls_.insert(&call);
   }
+  void OnShutdown(rpc::Call& call) override { call.Finish(ToStatus(EtcdError::kStopped)); }
   void OnDone(rpc::Call& call) override { calls_.erase(&call); }
 
   void Update() {

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "common/api/part_source.h"
 #include "common/base/consistency.h"
-#include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
 
@@ -46,19 +45,13 @@ enum class Method : std::uint16_t {
 // A unary request, wherever it came in: gRPC edge or internal transport.
 struct Request {
   Method method = Method::kUnknown;
-  std::string_view bytes;  // the client's own protobuf; valid until the reply is given
+  // The client's own protobuf. This and `token` are valid until the reply is given.
+  std::string_view bytes;
   Consistency consistency;
   Time deadline = kNever;  // local clock
   std::string_view token;
   std::uint64_t attempt = 0;  // names this try of a mutation, for de-duplication; 0 = none
   std::uint8_t hops = 0;      // forwards so far; refused above 4
-};
-
-// What a reply's trailers say (coppice-served-by, -consistency, -staleness).
-struct Served {
-  NodeId by;
-  ReadMode mode = ReadMode::kLinearizable;
-  Micros staleness = -1;  // measured; -1 = not a read
 };
 
 // Where the answer goes. Exactly one of Ok, Parts or Fail is called, once, on the request's loop.
@@ -69,10 +62,8 @@ class Replier {
   // The response message is the concatenation of `pieces`.
   virtual void Ok(std::span<const std::string_view> pieces, const Served& served) = 0;
   virtual void Fail(const Status& status) = 0;
-  // A response of `total` bytes whose bytes come from `next` in steps of about 64 KiB as the client
-  // takes them; `next` appends to its argument and returns false after the last.
-  virtual void Parts(std::size_t total, std::function<bool(std::string&)> next,
-                     const Served& served) = 0;
+  // A response of `total` bytes, which the client's pace draws out of `source`.
+  virtual void Parts(std::uint64_t total, std::unique_ptr<PartSource> source) = 0;
   // The mutation was certainly not proposed: it may be sent elsewhere. Otherwise as Fail.
   virtual void FailNotProposed(const Status& status) = 0;
 };

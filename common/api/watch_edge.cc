@@ -116,6 +116,11 @@ void WatchEdge::OnDrained(rpc::Call& call) {
   WakeSource();
 }
 
+void WatchEdge::OnShutdown(rpc::Call& call) {
+  auto* const stream = static_cast<Stream*>(call.context);
+  if (stream != nullptr) stream->Finish(ToStatus(EtcdError::kStopped));
+}
+
 void WatchEdge::OnDone(rpc::Call& call) {
   auto* const stream = static_cast<Stream*>(std::exchange(call.context, nullptr));
   if (stream == nullptr) return;

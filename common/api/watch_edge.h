@@ -63,6 +63,8 @@ class WatchEdge final : public rpc::CallHandler {
   void OnStart(rpc::Call& call) override;
   void OnMessage(rpc::Call& call, std::string_view message) override;
   void OnDrained(rpc::Call& call) override;
+  // Ends the stream as Unavailable, so that its client goes on elsewhere.
+  void OnShutdown(rpc::Call& call) override;
   void OnDone(rpc::Call& call) override;
 
   void SetTerm(std::uint64_t term) { header_.SetTerm(term); }  // raft_term of headers

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/api/errors.h"
 #include "common/api/fake_call.h"
 #include "common/api/fake_watch_source.h"
 #include "etcd/rpc.pb.h"
@@ -105,6 +106,17 @@ TEST_F(WatchEdgeTest, AdmissionRaisesTheRevisionItOpensAt) {
   edge_.Poll(0);
   EXPECT_EQ(Response(0).header().revision(), 12);
   edge_.OnDone(call_);
+}
+
+TEST_F(WatchEdgeTest, AStreamEndsAsUnavailableWhenItsServerGoes) {
+  edge_.OnStart(call_);
+  edge_.OnMessage(call_, Create("k"));
+  edge_.OnShutdown(call_);
+  EXPECT_EQ(call_.status_, ToStatus(EtcdError::kStopped));
+  edge_.OnShutdown(call_);
+  edge_.OnMessage(call_, Create("l"));
+  edge_.OnDone(call_);
+  EXPECT_EQ(edge_.streams(), 0U);
 }
 
 TEST_F(WatchEdgeTest, BadMetadataIsRefused) {

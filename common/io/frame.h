@@ -50,6 +50,9 @@ constexpr std::uint8_t kFlagError =
     2;  // a kReply that failed: gRPC code u8, not-proposed u8, message
 constexpr std::uint8_t kFlagTotal = 4;  // the first of several: u64 of the message's size in front
 
+// What a stream's sender may send before the first kCredit, and so what its receiver keeps at most.
+constexpr std::size_t kStreamCreditBytes = 256U << 10;
+
 struct StreamId {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;

@@ -147,9 +147,11 @@ void NodePool::Delete(Node* node) {
   }
 }
 
+std::uint32_t FramedSize(std::string_view message) {
+  return static_cast<std::uint32_t>(1 + VarintSize(message.size()) + message.size());
+}
 std::uint32_t FramedSize(const Record& record) {
-  const std::size_t size = record.encoded().size();
-  return static_cast<std::uint32_t>(1 + VarintSize(size) + size);
+  return FramedSize(record.encoded());
 }
 
 int LowerBound(const Leaf& leaf, std::string_view key, bool& equal) {

@@ -91,6 +91,7 @@ class NodePool {
 };
 
 // The size of a record as an element of RangeResponse.kvs: tag, length, KeyValue.
+std::uint32_t FramedSize(std::string_view message);
 std::uint32_t FramedSize(const Record& record);
 
 // The position of the first key >= `key`, and whether it is equal. Inner: see ChildOf.

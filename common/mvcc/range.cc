@@ -43,15 +43,6 @@ void ReadInOrder(const ReadState& state, const RangeOp& op, Revision revision, R
   if (latest && out.more) out.count = CountRange(state, op.range, revision);
 }
 
-bool Passes(const RangeOp& op, const Record& record) {
-  const Revision mod = record.mod_revision();
-  const Revision create = record.create_revision();
-  return (op.max_mod_revision == 0 || mod <= op.max_mod_revision) &&
-         (op.min_mod_revision == 0 || mod >= op.min_mod_revision) &&
-         (op.max_create_revision == 0 || create <= op.max_create_revision) &&
-         (op.min_create_revision == 0 || create >= op.min_create_revision);
-}
-
 bool Less(SortTarget target, const Record& a, const Record& b) {
   switch (target) {
     case SortTarget::kKey:
@@ -110,6 +101,15 @@ void ReadSorted(const ReadState& state, const RangeOp& op, Revision revision, Ra
 }
 
 }  // namespace
+
+bool Passes(const RangeOp& op, const Record& record) {
+  const Revision mod = record.mod_revision();
+  const Revision create = record.create_revision();
+  return (op.max_mod_revision == 0 || mod <= op.max_mod_revision) &&
+         (op.min_mod_revision == 0 || mod >= op.min_mod_revision) &&
+         (op.max_create_revision == 0 || create <= op.max_create_revision) &&
+         (op.min_create_revision == 0 || create >= op.min_create_revision);
+}
 
 Error ReadRange(const ReadState& state, const RangeOp& op, RangeResult& out) {
   out.revision = state.revision;

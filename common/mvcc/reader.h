@@ -37,6 +37,8 @@ Error ReadRange(const ReadState& state, const RangeOp& op, RangeResult& out);
 std::int64_t CountRange(const ReadState& state, const KeyRange& range, Revision revision);
 // Answered in key order without looking at more than what is returned.
 bool InKeyOrder(const RangeOp& op);
+// Whether the op's filters let the record through.
+bool Passes(const RangeOp& op, const Record& record);
 
 // The live keys of the range: their number and framed bytes.
 Rank Extent(const Inner& root, const KeyRange& range);

@@ -316,6 +316,12 @@ TYPED_TEST(StoreTest, CursorGivesWhatRangeGives) {
   for (const RangeOp& op :
        {RangeOp{.range = All()}, RangeOp{.range = Between("k1", "k3"), .limit = 17},
         RangeOp{.range = All(), .revision = 100}, RangeOp{.range = All(), .keys_only = true},
+        RangeOp{.range = All(), .limit = 17, .keys_only = true},
+        RangeOp{.range = All(), .min_mod_revision = 50, .max_mod_revision = 250},
+        RangeOp{.range = Between("k1", "k3"),
+        .limit = 17,
+        .keys_only = true,
+        .max_create_revision = 200},
         RangeOp{.range = All(), .limit = 5, .sort_order = SortOrder::kDescend}}) {
     const RangeResult whole = h.Range(op);
     auto cursor = h.store().NewCursor(0, op);

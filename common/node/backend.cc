@@ -11,6 +11,8 @@ namespace coppice::node {
 namespace {
 
 constexpr std::size_t kKeptBytesMax = 4096;  // of a slot's buffers between requests
+// An answer that has begun and whose bytes are waited for this long comes no more.
+constexpr Micros kPartTimeout = 7 * kSecond;
 
 api::Served ServedOf(const io::ReplyTail& tail) {
   api::Served served;
@@ -22,6 +24,53 @@ api::Served ServedOf(const io::ReplyTail& tail) {
 }
 
 }  // namespace
+
+// An answer between its frames and whoever takes it: both hold it.
+struct Backend::Incoming {
+  Backend* backend = nullptr;  // null once nothing more comes
+  std::uint32_t index = 0;     // of the slot
+  std::string arrived;         // and not taken
+  std::uint64_t left = 0;      // announced, not arrived
+  Time waiting_since = 0;      // for more
+  bool ended = false;
+  Status lost;
+  api::Served served;
+  std::function<void()> ready;
+
+  // Calls what may destroy the taking end.
+  static void Tell(const std::shared_ptr<Incoming>& incoming) {
+    const auto ready = incoming->ready;
+    if (ready) ready();
+  }
+};
+
+class Backend::IncomingParts final : public api::PartSource {
+ public:
+  explicit IncomingParts(std::shared_ptr<Incoming> incoming) : incoming_(std::move(incoming)) {}
+  ~IncomingParts() override {
+    incoming_->ready = nullptr;
+    if (incoming_->backend == nullptr) return;
+    incoming_->backend->SendCancel(incoming_->index);
+    incoming_->backend->Free(incoming_->index);
+  }
+
+  Next Take(std::string& out) override {
+    if (!incoming_->lost.ok()) return Next::kLost;
+    const std::size_t size = incoming_->arrived.size();
+    if (size == 0) return incoming_->ended ? Next::kEnd : Next::kWait;
+    out.append(incoming_->arrived);
+    incoming_->arrived.clear();
+    if (incoming_->ended) return Next::kEnd;
+    incoming_->backend->Grant(*incoming_, size);
+    return Next::kWait;
+  }
+  void SetReady(std::function<void()> ready) override { incoming_->ready = std::move(ready); }
+  api::Served served() const override { return incoming_->served; }
+  Status status() const override { return incoming_->lost; }
+
+ private:
+  const std::shared_ptr<Incoming> incoming_;
+};
 
 Backend::Backend(io::Loop& loop, io::Transport& transport, Link::Options address,
                  Observer& observer, Rng rng)
@@ -36,9 +85,13 @@ Backend::Backend(io::Loop& loop, io::Transport& transport, Link::Options address
             rng) {}
 
 Backend::~Backend() {
-  for (Slot& slot : slots_) {
-    if (slot.used) {
-      slot.replier->Fail(MakeStatus(StatusCode::kUnavailable, "the connection was given up"));
+  const Status gone = MakeStatus(StatusCode::kUnavailable, "the connection was given up");
+  for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+    if (!slots_[index].used) continue;
+    if (slots_[index].incoming != nullptr) {
+      Lose(index, gone);
+    } else {
+      slots_[index].replier->Fail(gone);
     }
   }
 }
@@ -92,63 +145,125 @@ void Backend::OnReply(const io::Frame& frame) {
   const std::uint32_t index = frame.stream.slot;
   if (index >= slots_.size() || !slots_[index].used ||
       slots_[index].generation != frame.stream.generation) {
-    return;  // of a request that timed out here
+    // Of a request that was given up here: what it still has to send waits for credit there.
+    if ((frame.flags & io::kFlagMore) != 0) SendCancel(frame.stream);
+    return;
   }
-  Slot& slot = slots_[index];
-  if ((frame.flags & io::kFlagError) != 0) return OnError(slot, index, frame.payload);
+  const bool more = (frame.flags & io::kFlagMore) != 0;
   std::string_view payload = frame.payload;
-  if ((frame.flags & io::kFlagTotal) != 0) {
-    if (payload.size() < 8)
-      return link_.Close(MakeStatus(StatusCode::kDataLoss, "malformed reply"));
-    slot.parts.reserve(GetLe<std::uint64_t>(payload.data()));
-    payload.remove_prefix(8);
-  }
-  if ((frame.flags & io::kFlagMore) != 0) {
-    slot.parts.append(payload);
-    std::string grant;
-    PutLe(grant, static_cast<std::uint32_t>(payload.size()));
-    io::Frame credit;
-    credit.type = io::FrameType::kCredit;
-    credit.stream = frame.stream;
-    credit.payload = grant;
-    return link_.connection()->Send(credit);
-  }
-  if (payload.size() < io::kReplyTailSize) {
-    return link_.Close(MakeStatus(StatusCode::kDataLoss, "malformed reply"));
-  }
+  if ((frame.flags & io::kFlagError) != 0) return OnError(index, payload);
+  if (slots_[index].incoming != nullptr) return OnPart(index, payload, !more);
+  const bool total = (frame.flags & io::kFlagTotal) != 0;
+  if (more) return total ? OnFirstPart(index, payload) : Malformed();
+  if (total && payload.size() < 8) return Malformed();
+  OnWhole(index, total ? payload.substr(8) : payload);
+}
+
+void Backend::Malformed() {
+  link_.Close(MakeStatus(StatusCode::kDataLoss, "malformed reply"));
+}
+
+void Backend::OnWhole(std::uint32_t index, std::string_view payload) {
+  if (payload.size() < io::kReplyTailSize) return Malformed();
   const std::string_view body = payload.substr(0, payload.size() - io::kReplyTailSize);
   const api::Served served = ServedOf(io::ReadReplyTail(payload.substr(body.size())));
-  const auto replier = std::move(slot.replier);
-  const std::string parts = std::move(slot.parts);
-  const Micros latency = loop_.wake_time() - slot.sent_at;
+  const auto replier = std::move(slots_[index].replier);
+  const Micros latency = loop_.wake_time() - slots_[index].sent_at;
   Free(index);
-  const std::string_view pieces[] = {parts, body};
-  replier->Ok(pieces, served);
+  replier->Ok({&body, 1}, served);
   observer_.OnAnswered(*this, latency);
 }
 
-void Backend::OnError(Slot& slot, std::uint32_t index, std::string_view payload) {
-  if (payload.size() < 2) return link_.Close(MakeStatus(StatusCode::kDataLoss, "malformed reply"));
+void Backend::OnFirstPart(std::uint32_t index, std::string_view payload) {
+  if (payload.size() < 8) return Malformed();
+  Slot& slot = slots_[index];
+  const auto total = GetLe<std::uint64_t>(payload.data());
+  const auto replier = std::move(slot.replier);
+  const Micros latency = loop_.wake_time() - slot.sent_at;
+  const auto incoming = std::make_shared<Incoming>();
+  incoming->backend = this;
+  incoming->index = index;
+  incoming->left = total;
+  slot.incoming = incoming;
+  slot.bytes = {};
+  OnPart(index, payload.substr(8), false);
+  replier->Parts(total, std::make_unique<IncomingParts>(incoming));
+  observer_.OnAnswered(*this, latency);
+}
+
+void Backend::OnPart(std::uint32_t index, std::string_view payload, bool last) {
+  const std::shared_ptr<Incoming> incoming = slots_[index].incoming;
+  if (last && payload.size() < io::kReplyTailSize) return Malformed();
+  const std::string_view body = payload.substr(0, payload.size() - (last ? io::kReplyTailSize : 0));
+  if (body.size() > incoming->left || (last && body.size() < incoming->left)) return Malformed();
+  incoming->arrived.append(body);
+  incoming->left -= body.size();
+  incoming->waiting_since = loop_.wake_time();
+  if (incoming->arrived.size() > io::kStreamCreditBytes) return Malformed();
+  if (last) {
+    incoming->served = ServedOf(io::ReadReplyTail(payload.substr(body.size())));
+    incoming->ended = true;
+    incoming->backend = nullptr;
+    Free(index);
+  }
+  Incoming::Tell(incoming);
+}
+
+void Backend::OnError(std::uint32_t index, std::string_view payload) {
+  if (payload.size() < 2) return Malformed();
   const Status status = MakeStatus(static_cast<StatusCode>(payload[0]), payload.substr(2));
   const bool not_proposed = payload[1] != 0;
-  observer_.OnAnswered(*this, loop_.now() - slot.sent_at);
+  if (slots_[index].incoming != nullptr) return Lose(index, status);
+  // Whoever hears of it may send, which moves the slots: all is taken out before.
+  const Micros latency = loop_.now() - slots_[index].sent_at;
+  Unanswered refused = Take(index);
   if (not_proposed && status.code() == StatusCode::kUnavailable) {
-    Unanswered refused = Take(index);
     refused.certainly_not_done = true;
     refused.reason = status;
-    return observer_.OnNotProposed(*this, std::move(refused));
+    observer_.OnNotProposed(*this, std::move(refused));
+  } else {
+    not_proposed ? refused.replier->FailNotProposed(status) : refused.replier->Fail(status);
   }
-  const auto replier = std::move(slot.replier);
+  observer_.OnAnswered(*this, latency);
+}
+
+// Ends an answer that has begun and will not be completed.
+void Backend::Lose(std::uint32_t index, const Status& why) {
+  const std::shared_ptr<Incoming> incoming = slots_[index].incoming;
+  incoming->lost = why;
+  incoming->backend = nullptr;
   Free(index);
-  not_proposed ? replier->FailNotProposed(status) : replier->Fail(status);
+  Incoming::Tell(incoming);
+}
+
+void Backend::Grant(Incoming& incoming, std::size_t bytes) {
+  incoming.waiting_since = loop_.now();
+  if (link_.connection() == nullptr) return;
+  std::string grant;
+  PutLe(grant, static_cast<std::uint32_t>(bytes));
+  io::Frame credit;
+  credit.type = io::FrameType::kCredit;
+  credit.stream = {incoming.index, slots_[incoming.index].generation};
+  credit.payload = grant;
+  link_.connection()->Send(credit);
 }
 
 void Backend::Down(const Status& reason) {
   std::vector<Unanswered> left;
+  std::vector<std::uint32_t> begun;
   for (std::uint32_t index = 0; index < slots_.size(); ++index) {
     if (!slots_[index].used) continue;
+    if (slots_[index].incoming != nullptr) {
+      begun.push_back(index);
+      continue;
+    }
     left.push_back(Take(index));
     left.back().reason = reason;
+  }
+  for (const std::uint32_t index : begun) {
+    Lose(index, MakeStatus(StatusCode::kUnavailable,
+                           "etcdserver: the connection was lost in the middle of the answer: " +
+                               std::string(MessageOf(reason))));
   }
   observer_.OnDown(*this, reason, std::move(left));
 }
@@ -156,7 +271,16 @@ void Backend::Down(const Status& reason) {
 void Backend::Expire(Time now) {
   for (std::uint32_t index = 0; index < slots_.size(); ++index) {
     Slot& slot = slots_[index];
-    if (!slot.used || slot.request.deadline > now) continue;
+    if (!slot.used) continue;
+    if (slot.incoming != nullptr) {
+      // One that nobody takes may wait for ever: its client's deadline ends it.
+      const Incoming& incoming = *slot.incoming;
+      if (!incoming.arrived.empty() || now - incoming.waiting_since < kPartTimeout) continue;
+      SendCancel(index);
+      Lose(index, api::ToStatus(api::EtcdError::kTimeout));
+      continue;
+    }
+    if (slot.request.deadline > now) continue;
     const auto replier = std::move(slot.replier);
     SendCancel(index);
     Free(index);
@@ -167,7 +291,8 @@ void Backend::Expire(Time now) {
 std::vector<Unanswered> Backend::Withdraw(const std::function<bool(const api::Replier&)>& which) {
   std::vector<Unanswered> taken;
   for (std::uint32_t index = 0; index < slots_.size(); ++index) {
-    if (!slots_[index].used || !which(*slots_[index].replier)) continue;
+    const Slot& slot = slots_[index];
+    if (!slot.used || slot.incoming != nullptr || !which(*slot.replier)) continue;
     SendCancel(index);
     taken.push_back(Take(index));
     taken.back().reason = MakeStatus(StatusCode::kUnavailable, "withdrawn");
@@ -176,10 +301,14 @@ std::vector<Unanswered> Backend::Withdraw(const std::function<bool(const api::Re
 }
 
 void Backend::SendCancel(std::uint32_t index) {
+  SendCancel(io::StreamId{index, slots_[index].generation});
+}
+
+void Backend::SendCancel(io::StreamId stream) {
   if (link_.connection() == nullptr) return;
   io::Frame cancel;
   cancel.type = io::FrameType::kCancel;
-  cancel.stream = {index, slots_[index].generation};
+  cancel.stream = stream;
   link_.connection()->Send(cancel);
 }
 
@@ -199,10 +328,9 @@ void Backend::Free(std::uint32_t index) {
   slot.used = false;
   ++slot.generation;
   slot.replier.reset();
-  slot.parts.clear();
+  slot.incoming.reset();
   slot.request = {};
   if (slot.bytes.capacity() > kKeptBytesMax) slot.bytes = {};
-  if (slot.parts.capacity() > kKeptBytesMax) slot.parts = {};
   free_.push_back(index);
 }
 

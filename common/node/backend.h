@@ -35,7 +35,9 @@ struct Unanswered {
 
 // The asking end of a class kRequest connection to one voter or learner: pending requests in a slab
 // whose slots are the streams, answers handed to their repliers, and whatever else the node says to
-// the observer. Reconnects by itself.
+// the observer. Reconnects by itself. An answer in several frames goes to its replier with the
+// first of them, and what was not taken yet is bounded by the stream's credit: a slow client holds
+// back its own answer only. One that has begun and is lost is not asked for again.
 // Thread: its loop's.
 class Backend {
  public:
@@ -47,7 +49,7 @@ class Backend {
     virtual void OnDown(Backend& backend, const Status& reason, std::vector<Unanswered> left) = 0;
     // The node refused one without doing it.
     virtual void OnNotProposed(Backend& backend, Unanswered request) = 0;
-    // An answer came in `latency`; what the reply said goes to the replier by itself.
+    // An answer came, or its first frame, in `latency`; what it said goes to the replier by itself.
     virtual void OnAnswered(Backend& /*backend*/, Micros /*latency*/) {}
     // kNodeState, kRegistry, kGoAway and the watch frames.
     virtual void OnFrame(Backend& backend, const io::Frame& frame) = 0;
@@ -71,15 +73,18 @@ class Backend {
   // answered.
   void Send(const api::Request& request, std::unique_ptr<api::Replier> replier,
             Keep keep = Keep::kYes);
-  // Takes back what is outstanding and `which` says true of (by its replier); an answer that comes
-  // all the same is dropped.
+  // Takes back what is outstanding, has no part of its answer yet, and `which` says true of (by its
+  // replier); an answer that comes all the same is dropped.
   std::vector<Unanswered> Withdraw(const std::function<bool(const api::Replier&)>& which);
-  // Answers with `request timed out` what is past its deadline.
+  // Answers with `request timed out` what is past its deadline, and gives up answers that stopped
+  // coming.
   void Expire(Time now);
 
   std::uint64_t tag = 0;  // the observer's own
 
  private:
+  struct Incoming;
+  class IncomingParts;
   struct Slot {
     std::uint32_t generation = 1;
     bool used = false;
@@ -88,15 +93,22 @@ class Backend {
     std::string token;
     std::unique_ptr<api::Replier> replier;
     Time sent_at = 0;
-    std::string parts;  // of a reply in several frames
+    std::shared_ptr<Incoming> incoming;  // an answer that has begun; its replier has been told
   };
 
   void OnFrame(const io::Frame& frame);
   void OnReply(const io::Frame& frame);
-  void OnError(Slot& slot, std::uint32_t index, std::string_view payload);
+  void OnFirstPart(std::uint32_t index, std::string_view payload);
+  void OnPart(std::uint32_t index, std::string_view payload, bool last);
+  void OnWhole(std::uint32_t index, std::string_view payload);
+  void OnError(std::uint32_t index, std::string_view payload);
+  void Malformed();
+  void Lose(std::uint32_t index, const Status& why);
+  void Grant(Incoming& incoming, std::size_t bytes);
   void Down(const Status& reason);
   void Free(std::uint32_t index);
   void SendCancel(std::uint32_t index);
+  void SendCancel(io::StreamId stream);
   Unanswered Take(std::uint32_t index);
 
   io::Loop& loop_;

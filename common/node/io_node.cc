@@ -59,6 +59,11 @@ void IoNode::Serve(const api::Request& request, std::unique_ptr<api::Replier> re
       return ServeHashKv(request, std::move(replier));
     case api::Method::kAlarm:
       return ServeAlarm(request, std::move(replier));
+    case api::Method::kDefragment:
+      defragments_.push_back(std::move(replier));
+      return core_.Defragment();
+    case api::Method::kMoveLeader:
+      return ServeMoveLeader(request, std::move(replier));
     case api::Method::kClusterStatus:
       if (cluster_status_) return cluster_status_(request, std::move(replier));
       [[fallthrough]];
@@ -139,10 +144,7 @@ void IoNode::Write(const api::Request& request, const mvcc::Command& command,
   intent.payload_crc = Entry::PayloadCrc(intent.payload);
   PendingWrites::Pending pending;
   pending.replier = std::move(replier);
-  pending.method = request.method;
-  pending.deadline = request.deadline;
-  pending.bytes = request.bytes;
-  pending.hops = request.hops;
+  pending.request = request;
   intent.token = writes_.Add(std::move(pending));
   intents_.push_back(std::move(intent));
 }
@@ -161,7 +163,6 @@ void IoNode::Park(const api::Request& request, std::unique_ptr<api::Replier> rep
   if (parked_.empty()) parked_retry_at_ = loop_.now() + kParkedRetry;
   Parked parked;
   parked.request = request;
-  parked.bytes = request.bytes;
   parked.replier = std::move(replier);
   parked_.push_back(std::move(parked));
 }
@@ -170,6 +171,7 @@ void IoNode::OnTurn(Time now) {
   reads_.OnTurn(now);
   if (!intents_.empty()) core_.Propose(options_.index, std::exchange(intents_, {}));
   Expire(now);
+  FinishMoves(now);
   if (!parked_.empty() && now >= parked_retry_at_) ServeParked();
   ArmTimer();
 }
@@ -192,6 +194,7 @@ void IoNode::ArmTimer() {
   Time next = std::min(reads_.NextDeadline(), writes_.NextDeadline());
   if (!parked_.empty()) next = std::min(next, parked_retry_at_);
   for (const Parked& parked : parked_) next = std::min(next, parked.request.deadline);
+  for (const Move& move : moves_) next = std::min(next, move.deadline);
   if (next >= timer_at_) return;  // the earlier one that is set looks again
   if (timer_ != 0) loop_.Cancel(timer_);
   timer_at_ = next;
@@ -207,9 +210,9 @@ void IoNode::ServeAsked(int slot) {
   loop_.Wake(*this, io::Loop::Phase::kCore);
 }
 
-void IoNode::ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) {
+void IoNode::ViewPublished(Revision /*revision*/,
+                           const std::vector<mvcc::EventBatchPtr>& /*events*/) {
   reads_.ViewPublished(loop_.now());
-  if (on_view_) on_view_(events);
 }
 
 void IoNode::WritesDone(std::vector<WriteOutcome> outcomes) {
@@ -230,12 +233,7 @@ void IoNode::Finish(PendingWrites::Pending pending, WriteOutcome outcome) {
       return pending.replier->Fail(api::ToStatus(api::EtcdError::kLeaderChanged));
     case WriteOutcome::Kind::kNotProposed: {
       // The leader moved between the turn that looked and the one that proposed.
-      api::Request request;
-      request.method = pending.method;
-      request.bytes = pending.bytes;
-      request.deadline = pending.deadline;
-      request.hops = pending.hops;
-      Elsewhere(request, std::move(pending.replier));
+      Elsewhere(pending.request, std::move(pending.replier));
       loop_.Wake(*this, io::Loop::Phase::kCore);
       return;
     }
@@ -268,6 +266,7 @@ void IoNode::FactsChanged(const FactsPtr& facts) {
   facts_ = facts;
   reads_.SetFacts(facts);
   forwarder_.FactsChanged(facts);
+  FinishMoves(loop_.now());
   ServeParked();
 }
 
@@ -276,7 +275,6 @@ void IoNode::ServeParked() {
   parked_retry_at_ = loop_.now() + kParkedRetry;
   if (parked_.empty() || facts_->leader == NodeId()) return;
   for (Parked& parked : std::exchange(parked_, {})) {
-    parked.request.bytes = parked.bytes;
     Serve(parked.request, std::move(parked.replier));
   }
 }

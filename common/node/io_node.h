@@ -27,14 +27,11 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
     api::Limits limits;
     std::uint64_t cluster_id = 0;
   };
-  // Who else on this loop hears of new events: the watch hub.
-  using OnView = std::function<void(const std::vector<mvcc::EventBatchPtr>&)>;
 
   IoNode(io::Loop& loop, const Options& options, mvcc::Store& store, CorePort& core,
          Forwarder& forwarder);
   ~IoNode() override;
 
-  void SetOnView(OnView on_view) { on_view_ = std::move(on_view); }
   // Answers Status and ClusterStatus with what io loops do not know by themselves.
   using Answerer = std::function<void(const api::Request&, std::unique_ptr<api::Replier>)>;
   void SetClusterStatus(Answerer answerer) { cluster_status_ = std::move(answerer); }
@@ -45,19 +42,28 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
                 Question question);
 
   void ServeAsked(int slot) override;
-  void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
+  void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) override;
   void WritesDone(std::vector<WriteOutcome> outcomes) override;
+  void Defragmented(const Status& status) override;
   void FactsChanged(const FactsPtr& facts) override;
 
   const FactsPtr& facts() const { return facts_; }
   std::uint64_t reads_served() const { return reads_.served(); }
   std::size_t writes_pending() const { return writes_.size(); }
-  bool idle() const { return reads_.idle() && writes_.size() == 0 && parked_.empty(); }
+  bool idle() const {
+    return reads_.idle() && writes_.size() == 0 && parked_.empty() && moves_.empty();
+  }
 
  private:
   struct Parked {
     api::Request request;
-    std::string bytes;
+    std::unique_ptr<api::Replier> replier;  // holds what the request's views point to
+  };
+
+  // A leadership on its way to `to`.
+  struct Move {
+    NodeId to;
+    Time deadline = kNever;
     std::unique_ptr<api::Replier> replier;
   };
 
@@ -80,19 +86,22 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
   void ServeStatus(const api::Request& request, std::unique_ptr<api::Replier> replier);
   void ServeHashKv(const api::Request& request, std::unique_ptr<api::Replier> replier);
   void ServeAlarm(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void ServeMoveLeader(const api::Request& request, std::unique_ptr<api::Replier> replier);
+  void FinishMoves(Time now);
 
   io::Loop& loop_;
   const Options options_;
   mvcc::Store& store_;
   CorePort& core_;
   Forwarder& forwarder_;
-  OnView on_view_;
   Answerer cluster_status_;
   FactsPtr facts_ = std::make_shared<const Facts>();
   Reads reads_;
   PendingWrites writes_;
   std::vector<WriteIntent> intents_;
   std::vector<Parked> parked_;
+  std::vector<Move> moves_;
+  std::vector<std::unique_ptr<api::Replier>> defragments_;
   Time parked_retry_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;

@@ -90,9 +90,9 @@ void IoServices::WaitIdle(Time until, std::function<void()> done) {
               [this, until, done = std::move(done)]() mutable { WaitIdle(until, done); });
 }
 
-void IoServices::ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) {
-  node_.ViewPublished(events);
-  watches_.OnEvents(events);
+void IoServices::ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) {
+  node_.ViewPublished(revision, events);
+  watches_.OnEvents(revision, events);
 }
 
 void IoServices::FactsChanged(const FactsPtr& facts) {

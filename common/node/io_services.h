@@ -59,10 +59,11 @@ class IoServices final : public IoPort {
   const ViewFigures& figures() const { return figures_; }
 
   void ServeAsked(int slot) override { node_.ServeAsked(slot); }
-  void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) override;
+  void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) override;
   void WritesDone(std::vector<WriteOutcome> outcomes) override {
     node_.WritesDone(std::move(outcomes));
   }
+  void Defragmented(const Status& status) override { node_.Defragmented(status); }
   void FactsChanged(const FactsPtr& facts) override;
 
  private:

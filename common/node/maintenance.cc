@@ -132,4 +132,49 @@ void IoNode::ServeAlarm(const api::Request& request, std::unique_ptr<api::Replie
   reads_.Add(read, 0, std::move(answer), std::move(replier));
 }
 
+// As etcd: only at the leader, only to a voting member, and answered once that one leads.
+void IoNode::ServeMoveLeader(const api::Request& request, std::unique_ptr<api::Replier> replier) {
+  etcdserverpb::MoveLeaderRequest parsed;
+  if (const Status status = api::ParseMessage(request.bytes, parsed); !status.ok()) {
+    return replier->Fail(status);
+  }
+  if (facts_->learner) return replier->Fail(api::ToStatus(api::EtcdError::kNotSupportedForLearner));
+  if (!facts_->is_leader) return replier->Fail(api::ToStatus(api::EtcdError::kNotLeader));
+  const NodeId to(parsed.targetid());
+  const auto is_target = [to](const replica::Registration& member) {
+    return member.id == to && member.role == replica::NodeRole::kVoter;
+  };
+  if (facts_->members == nullptr ||
+      std::none_of(facts_->members->begin(), facts_->members->end(), is_target)) {
+    return replier->Fail(api::ToStatus(api::EtcdError::kBadLeaderTransferee));
+  }
+  moves_.push_back({to, request.deadline, std::move(replier)});
+  if (to != facts_->node) core_.MoveLeader(to);
+}
+
+void IoNode::Defragmented(const Status& status) {
+  api::Served served;
+  served.by = facts_->node;
+  for (const auto& replier : std::exchange(defragments_, {})) {
+    status.ok() ? replier->Ok({}, served) : replier->Fail(status);  // etcd's has no header
+  }
+}
+
+void IoNode::FinishMoves(Time now) {
+  if (moves_.empty()) return;
+  std::vector<Move> going;
+  for (Move& move : std::exchange(moves_, {})) {
+    api::Served served;
+    served.by = facts_->node;
+    if (facts_->leader == move.to) {
+      move.replier->Ok({}, served);  // etcd's has no header
+    } else if (now >= move.deadline) {
+      move.replier->Fail(api::ToStatus(api::EtcdError::kTimeout));
+    } else {
+      going.push_back(std::move(move));
+    }
+  }
+  for (Move& move : going) moves_.push_back(std::move(move));
+}
+
 }  // namespace coppice::node

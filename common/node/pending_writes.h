@@ -14,12 +14,8 @@ namespace coppice::node {
 class PendingWrites {
  public:
   struct Pending {
-    std::unique_ptr<api::Replier> replier;
-    api::Method method = api::Method::kUnknown;
-    Time deadline = kNever;
-    std::string
-        bytes;  // the request, kept in case it was certainly not proposed and goes elsewhere
-    std::uint8_t hops = 0;
+    std::unique_ptr<api::Replier> replier;  // holds what the request's views point to
+    api::Request request;  // in case it was certainly not proposed, and goes elsewhere
   };
 
   std::uint64_t Add(Pending pending) {
@@ -31,7 +27,7 @@ class PendingWrites {
       slot = free_.back();
       free_.pop_back();
     }
-    if (pending.deadline < earliest_) earliest_ = pending.deadline;
+    if (pending.request.deadline < earliest_) earliest_ = pending.request.deadline;
     slots_[slot].pending = std::move(pending);
     return static_cast<std::uint64_t>(slots_[slot].generation) << 32 | slot;
   }
@@ -51,11 +47,11 @@ class PendingWrites {
     for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
       const Pending& pending = slots_[slot].pending;
       if (pending.replier == nullptr) continue;
-      if (pending.deadline <= now) {
+      if (pending.request.deadline <= now) {
         earliest_ = now;  // there may be more
         return Release(slot);
       }
-      if (pending.deadline < earliest_) earliest_ = pending.deadline;
+      if (pending.request.deadline < earliest_) earliest_ = pending.request.deadline;
     }
     return {};
   }

@@ -66,6 +66,10 @@ class CorePort {
   // Loop `loop` moved its waiting reads into asked[slot].
   virtual void ReadsWait(int loop, int slot) = 0;
   virtual void Propose(int loop, std::vector<WriteIntent> intents) = 0;
+  // Hands leadership to that voter, if this process leads; who leads then shows in the facts.
+  virtual void MoveLeader(NodeId to) = 0;
+  // Gives the store's unused space back, in the background; Defragmented follows on every loop.
+  virtual void Defragment() = 0;
   // The loop has watchers (or none any more): whether it wants Events.
   virtual void WantEvents(int loop, bool wanted) = 0;
   // Signs of life that came over one of loop `loop`'s connections, on their way to the leader.
@@ -78,9 +82,11 @@ class IoPort {
   virtual ~IoPort() = default;
   // The reads in asked[slot] may be served: what they wait for is applied and published.
   virtual void ServeAsked(int slot) = 0;
-  // A newer view is out; `events` are the batches it added, if this loop wants them.
-  virtual void ViewPublished(const std::vector<mvcc::EventBatchPtr>& events) = 0;
+  // A newer view is out: `revision` is the newest that it added (0: none), `events` the batches, if
+  // this loop wants them. The view itself may be seen before.
+  virtual void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) = 0;
   virtual void WritesDone(std::vector<WriteOutcome> outcomes) = 0;
+  virtual void Defragmented(const Status& status) = 0;
   virtual void FactsChanged(const FactsPtr& facts) = 0;
 };
 

@@ -5,18 +5,10 @@
 #include "common/api/encode.h"
 #include "common/api/errors.h"
 #include "common/base/check.h"
+#include "common/base/recycled.h"
 
 namespace coppice::node {
 namespace {
-
-struct FreeList {
-  ~FreeList() {
-    for (void* block : blocks) ::operator delete(block);
-  }
-  std::vector<void*> blocks;
-};
-thread_local FreeList t_free;
-constexpr std::size_t kFreeMax = 4096;
 
 Status StatusOf(replica::ReadVerdict verdict) {
   switch (verdict) {
@@ -34,20 +26,9 @@ Status StatusOf(replica::ReadVerdict verdict) {
 
 }  // namespace
 
-struct Reads::Pending : replica::ReadNode {
+struct Reads::Pending : replica::ReadNode, Recycled<Pending> {
   ReadBody body;
   std::unique_ptr<api::Replier> replier;
-
-  static void* operator new(std::size_t size) {
-    if (t_free.blocks.empty()) return ::operator new(size);
-    void* block = t_free.blocks.back();
-    t_free.blocks.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    if (t_free.blocks.size() >= kFreeMax) return ::operator delete(block);
-    t_free.blocks.push_back(block);
-  }
 };
 
 Reads::Reads(int loop, mvcc::Store& store, CorePort& core, std::uint64_t cluster_id)
@@ -168,16 +149,14 @@ void Reads::ServeCursor(const mvcc::ReadView& view, const mvcc::RangeOp& op, api
   const api::ResponseHeader header{facts_->cluster_id, facts_->node, cursor->revision(), view.term};
   const api::RangeResponse response(header, {}, cursor->more(), cursor->count());
   const std::size_t total = response.prefix().size() + cursor->bytes() + response.suffix().size();
-  replier.Parts(
-      total,
-      [cursor, prefix = std::string(response.prefix()),
-       suffix = std::string(response.suffix())](std::string& out) mutable {
-        out.append(std::exchange(prefix, {}));
-        if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
-        out.append(suffix);
-        return false;
-      },
-      served);
+  auto next = [cursor, prefix = std::string(response.prefix()),
+               suffix = std::string(response.suffix())](std::string& out) mutable {
+    out.append(std::exchange(prefix, {}));
+    if (cursor->Next(mvcc::kRangeStepBytes, out)) return true;
+    out.append(suffix);
+    return false;
+  };
+  replier.Parts(total, std::make_unique<api::MadeParts>(std::move(next), served));
 }
 
 void Reads::ServeTxn(const mvcc::ReadView& view, const mvcc::TxnOp& txn, api::Replier& replier,

@@ -47,6 +47,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     RoundSender* rounds = nullptr;
     // Commands of a turn's io loops; null where none are proposed (a learner).
     std::function<void(int loop, std::vector<WriteIntent>)> propose;
+    std::function<void(NodeId to)> move_leader;  // null as above
     // Results of applied commands, in log order.
     std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
     // Renewals and joins that came from below.
@@ -72,6 +73,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   // CorePort.
   void ReadsWait(int loop, int slot) override;
   void Propose(int loop, std::vector<WriteIntent> intents) override;
+  void MoveLeader(NodeId to) override;
+  void Defragment() override;
   void WantEvents(int loop, bool wanted) override;
   void Renewals(int loop, replica::RenewBundle bundle) override;
 
@@ -104,7 +107,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   bool TryApply(const Batch& batch);
   void PerformGate();
   void MaybeFlush();
-  void RunFlush();
+  bool FlushDue() const;
+  void RunFlush(bool defragment);
   void ArmTimer();
   template <typename F>
   void OnIo(int loop, F&& act);  // on that loop's thread: a call if it is this one
@@ -129,6 +133,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Time timer_at_ = kNever;
   Time last_flush_ = 0;
   bool flushing_ = false;
+  bool defragment_ = false;  // asked for, not begun
   std::thread flusher_;
 };
 

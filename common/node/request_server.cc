@@ -5,6 +5,7 @@
 
 #include "common/base/coding.h"
 #include "common/base/log.h"
+#include "common/base/recycled.h"
 #include "common/io/envelope.h"
 
 namespace coppice::node {
@@ -25,27 +26,46 @@ io::ReplyTail TailOf(const api::Served& served) {
   return tail;
 }
 
-// Memory of the request objects that just ended, for those that come next on this thread.
-struct FreeList {
-  ~FreeList() {
-    for (void* block : blocks) ::operator delete(block);
-  }
-  std::vector<void*> blocks;
-};
-thread_local FreeList t_free;
-constexpr std::size_t kFreeMax = 4096;
+constexpr std::size_t kPartBytes = 64U << 10;
+
+void PutError(io::Connection& connection, io::Frame frame, const Status& status,
+              bool not_proposed) {
+  frame.flags = io::kFlagError;
+  const std::string_view message = MessageOf(status);
+  std::string& out = connection.BeginFrame(frame, 2 + message.size());
+  out.push_back(static_cast<char>(status.code()));
+  out.push_back(not_proposed ? 1 : 0);
+  out.append(message);
+}
 
 }  // namespace
 
-// A reply that waits for credit: what it still has to send.
+// A reply that waits for credit, or for its own bytes: what it still has to send.
 struct RequestServer::Sending {
+  // Takes what one part has room for; false if the rest never comes.
+  bool Fill() {
+    using Next = api::PartSource::Next;
+    auto next = Next::kMore;
+    while (source != nullptr && next == Next::kMore && buffer.size() - sent < kPartBytes) {
+      next = source->Take(buffer);
+    }
+    if (next == Next::kLost) return false;
+    if (next == Next::kEnd) {
+      served = source->served();
+      source = nullptr;
+    }
+    return true;
+  }
+  std::size_t ready() const { return buffer.size() - sent; }
+
   io::StreamId stream;
   std::uint16_t method = 0;
-  std::size_t credit = kInitialCredit;
+  std::size_t credit = io::kStreamCreditBytes;
   bool first = true;
-  std::size_t total = 0;
+  std::uint64_t total = 0;
   std::string buffer;
-  std::function<bool(std::string&)> next;  // empty: the buffer is all that is left
+  std::size_t sent = 0;                     // of the buffer
+  std::unique_ptr<api::PartSource> source;  // null: the buffer has all that is left
   api::Served served;
 };
 
@@ -54,7 +74,7 @@ struct RequestServer::Peer {
   std::unordered_map<std::uint64_t, Sending> sending;
 };
 
-class RequestServer::StreamReplier final : public api::Replier {
+class RequestServer::StreamReplier final : public api::Replier, public Recycled<StreamReplier> {
  public:
   StreamReplier(RequestServer& server, std::uint64_t connection_id, const io::Frame& frame)
       : server_(server),
@@ -66,20 +86,12 @@ class RequestServer::StreamReplier final : public api::Replier {
   }
   ~StreamReplier() override { --server_.outstanding_; }
 
-  static void* operator new(std::size_t size) {
-    if (t_free.blocks.empty()) return ::operator new(size);
-    void* block = t_free.blocks.back();
-    t_free.blocks.pop_back();
-    return block;
-  }
-  static void operator delete(void* block) {
-    if (t_free.blocks.size() >= kFreeMax) return ::operator delete(block);
-    t_free.blocks.push_back(block);
-  }
-
-  std::string_view Keep(std::string_view bytes) {
-    bytes_.assign(bytes);
-    return bytes_;
+  // Points `request` to copies of its own.
+  void Keep(api::Request& request) {
+    kept_.reserve(request.bytes.size() + request.token.size());
+    kept_.assign(request.bytes).append(request.token);
+    request.token = std::string_view(kept_).substr(request.bytes.size());
+    request.bytes = std::string_view(kept_).substr(0, request.bytes.size());
   }
 
   void Ok(std::span<const std::string_view> pieces, const api::Served& served) override {
@@ -87,19 +99,24 @@ class RequestServer::StreamReplier final : public api::Replier {
     if (peer == nullptr) return;
     std::size_t size = 0;
     for (const std::string_view piece : pieces) size += piece.size();
-    if (size > kInitialCredit) return Large(*peer, pieces, size, served);
+    if (size > io::kStreamCreditBytes) return Large(*peer, pieces, size, served);
     io::Frame frame = Reply(0);
     std::string& out = peer->connection->BeginFrame(frame, size + io::kReplyTailSize);
     for (const std::string_view piece : pieces) out.append(piece);
     io::PutReplyTail(out, TailOf(served));
   }
 
-  void Parts(std::size_t total, std::function<bool(std::string&)> next,
-             const api::Served& served) override {
+  void Parts(std::uint64_t total, std::unique_ptr<api::PartSource> source) override {
     Peer* peer = server_.Find(connection_id_);
     if (peer == nullptr) return;
-    Sending& sending = Begin(*peer, total, served);
-    sending.next = std::move(next);
+    Sending& sending = Begin(*peer, total);
+    source->SetReady([server = &server_, id = connection_id_, key = KeyOf(stream_)] {
+      Peer* const receiver = server->Find(id);
+      if (receiver == nullptr) return;
+      const auto it = receiver->sending.find(key);
+      if (it != receiver->sending.end()) server->Pump(*receiver, key, it->second);
+    });
+    sending.source = std::move(source);
     server_.Pump(*peer, KeyOf(stream_), sending);
   }
 
@@ -116,37 +133,33 @@ class RequestServer::StreamReplier final : public api::Replier {
     return frame;
   }
 
-  Sending& Begin(Peer& peer, std::size_t total, const api::Served& served) {
+  Sending& Begin(Peer& peer, std::uint64_t total) {
     Sending& sending = peer.sending[KeyOf(stream_)];
     sending.stream = stream_;
     sending.method = method_;
     sending.total = total;
-    sending.served = served;
     return sending;
   }
 
   void Large(Peer& peer, std::span<const std::string_view> pieces, std::size_t size,
              const api::Served& served) {
-    Sending& sending = Begin(peer, size, served);
+    Sending& sending = Begin(peer, size);
+    sending.served = served;
+    sending.buffer.reserve(size);
     for (const std::string_view piece : pieces) sending.buffer.append(piece);
     server_.Pump(peer, KeyOf(stream_), sending);
   }
 
   void SendError(const Status& status, bool not_proposed) {
     Peer* peer = server_.Find(connection_id_);
-    if (peer == nullptr) return;
-    const std::string_view message = MessageOf(status);
-    std::string& out = peer->connection->BeginFrame(Reply(io::kFlagError), 2 + message.size());
-    out.push_back(static_cast<char>(status.code()));
-    out.push_back(not_proposed ? 1 : 0);
-    out.append(message);
+    if (peer != nullptr) PutError(*peer->connection, Reply(0), status, not_proposed);
   }
 
   RequestServer& server_;
   const std::uint64_t connection_id_;
   const io::StreamId stream_;
   const std::uint16_t method_;
-  std::string bytes_;
+  std::string kept_;  // the request's bytes, then its token
 };
 
 RequestServer::RequestServer(io::Loop& loop, api::Node& node, WatchServer* watches)
@@ -201,7 +214,9 @@ void RequestServer::HandleRequest(Peer& peer, const io::Frame& frame) {
   }
   api::Request request;
   request.method = static_cast<api::Method>(frame.method);
-  request.bytes = replier->Keep(bytes);
+  request.bytes = bytes;
+  request.token = envelope.token;
+  replier->Keep(request);
   request.consistency = envelope.consistency;
   const Time now = loop_.wake_time();
   const bool bounded = envelope.deadline_left > 0 && envelope.deadline_left < kNever - now;
@@ -224,32 +239,47 @@ void RequestServer::HandleCredit(Peer& peer, const io::Frame& frame) {
 
 // Sends parts while the stream has credit and the socket takes them.
 void RequestServer::Pump(Peer& peer, std::uint64_t key, Sending& sending) {
-  constexpr std::size_t kPartBytes = 64U << 10;
-  while (sending.credit > 0 && peer.connection->unsent_bytes() < kInitialCredit) {
-    while (sending.next && sending.buffer.size() < kPartBytes) {
-      if (!sending.next(sending.buffer)) sending.next = nullptr;
+  while (sending.credit > 0 && peer.connection->unsent_bytes() < io::kStreamCreditBytes) {
+    if (!sending.Fill()) {
+      io::Frame frame;
+      frame.type = io::FrameType::kReply;
+      frame.method = sending.method;
+      frame.stream = sending.stream;
+      PutError(*peer.connection, frame, sending.source->status(), false);
+      peer.sending.erase(key);
+      return;
     }
-    const std::size_t part = std::min({sending.buffer.size(), sending.credit, kPartBytes});
-    const bool last = !sending.next && part == sending.buffer.size();
-    io::Frame frame;
-    frame.type = io::FrameType::kReply;
-    frame.flags = static_cast<std::uint8_t>((last ? 0 : io::kFlagMore) |
-                                            (sending.first ? io::kFlagTotal : 0));
-    frame.method = sending.method;
-    frame.stream = sending.stream;
-    std::string& out = peer.connection->BeginFrame(
-        frame, part + (sending.first ? 8 : 0) + (last ? io::kReplyTailSize : 0));
-    if (sending.first) PutLe<std::uint64_t>(out, sending.total);
-    out.append(sending.buffer, 0, part);
-    sending.first = false;
-    sending.buffer.erase(0, part);
-    sending.credit -= part;
-    if (last) {
-      io::PutReplyTail(out, TailOf(sending.served));
+    if (sending.ready() == 0 && sending.source != nullptr) return;  // it says when there is more
+    if (SendPart(peer, sending)) {
       peer.sending.erase(key);
       return;
     }
   }
+}
+
+// Whether that was the last one.
+bool RequestServer::SendPart(Peer& peer, Sending& sending) {
+  const std::size_t part = std::min({sending.ready(), sending.credit, kPartBytes});
+  const bool last = sending.source == nullptr && part == sending.ready();
+  io::Frame frame;
+  frame.type = io::FrameType::kReply;
+  frame.flags =
+      static_cast<std::uint8_t>((last ? 0 : io::kFlagMore) | (sending.first ? io::kFlagTotal : 0));
+  frame.method = sending.method;
+  frame.stream = sending.stream;
+  std::string& out = peer.connection->BeginFrame(
+      frame, part + (sending.first ? 8 : 0) + (last ? io::kReplyTailSize : 0));
+  if (sending.first) PutLe<std::uint64_t>(out, sending.total);
+  out.append(sending.buffer, sending.sent, part);
+  sending.first = false;
+  sending.sent += part;
+  sending.credit -= part;
+  if (last) {
+    io::PutReplyTail(out, TailOf(sending.served));
+  } else if (sending.source != nullptr) {  // a buffer that has all is not moved to its front
+    sending.buffer.erase(0, std::exchange(sending.sent, 0));
+  }
+  return last;
 }
 
 void RequestServer::PumpAll(Peer& peer) {
@@ -277,6 +307,12 @@ void RequestServer::Broadcast(io::FrameType type, std::string_view payload) {
   frame.type = type;
   frame.payload = payload;
   for (auto& [id, peer] : peers_) peer->connection->Send(frame);
+}
+
+std::size_t RequestServer::outstanding() const {
+  std::size_t count = outstanding_;
+  for (const auto& [id, peer] : peers_) count += peer->sending.size();
+  return count;
 }
 
 void RequestServer::Forget() {

@@ -24,11 +24,10 @@ class WatchServer {
 
 // The serving end of class kRequest connections on one io loop: unpacks forwarded requests for the
 // node, and packs the answers. A reply larger than its stream's credit leaves in parts as credit
-// comes. Outlives the connections and every replier. Thread: its loop's.
+// comes (io::kStreamCreditBytes before the first). Outlives the connections and every replier.
+// Thread: its loop's.
 class RequestServer final : public io::ConnectionHandler {
  public:
-  static constexpr std::size_t kInitialCredit = 256U << 10;  // bytes, per stream
-
   RequestServer(io::Loop& loop, api::Node& node, WatchServer* watches);
   ~RequestServer() override;
 
@@ -45,8 +44,8 @@ class RequestServer final : public io::ConnectionHandler {
   }
   // Sends one frame to every connection (kNodeState, kRegistry).
   void Broadcast(io::FrameType type, std::string_view payload);
-  std::size_t outstanding() const { return outstanding_; }  // requests not answered yet
-  std::uint64_t received() const { return received_; }      // requests since the start
+  std::size_t outstanding() const;                      // requests not answered in full yet
+  std::uint64_t received() const { return received_; }  // requests since the start
   std::size_t connections() const { return peers_.size(); }
   // The connections are about to end with the loop: answers go nowhere from here on.
   void Forget();
@@ -60,6 +59,7 @@ class RequestServer final : public io::ConnectionHandler {
   void HandleRequest(Peer& peer, const io::Frame& frame);
   void HandleCredit(Peer& peer, const io::Frame& frame);
   void Pump(Peer& peer, std::uint64_t key, Sending& sending);
+  static bool SendPart(Peer& peer, Sending& sending);
   void PumpAll(Peer& peer);
   Peer* Find(std::uint64_t connection_id);
 

@@ -17,7 +17,7 @@ bool Same(const Facts& a, const Facts& b) {
   return a.leader == b.leader && a.is_leader == b.is_leader && a.confirmed == b.confirmed &&
          a.ready == b.ready && a.draining == b.draining && a.term == b.term &&
          a.registry_version == b.registry_version && a.alarms == b.alarms && a.parent == b.parent &&
-         a.cluster_id == b.cluster_id && a.members != nullptr;
+         a.known_commit == b.known_commit && a.cluster_id == b.cluster_id && a.members != nullptr;
 }
 
 }  // namespace

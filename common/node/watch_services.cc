@@ -27,8 +27,7 @@ class AdmissionReplier final : public api::Replier {
   void Ok(std::span<const std::string_view> /*pieces*/, const api::Served& /*served*/) override {}
   void Fail(const Status& status) override { done_(status, 0); }
   void FailNotProposed(const Status& status) override { done_(status, 0); }
-  void Parts(std::size_t /*total*/, std::function<bool(std::string&)> /*next*/,
-             const api::Served& /*served*/) override {}
+  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> /*source*/) override {}
 
  private:
   api::WatchAdmitter::Done done_;
@@ -62,7 +61,8 @@ WatchServices::WatchServices(io::Loop& loop, Options options, mvcc::Store& store
       node_(node),
       facts_(node.facts()),
       hub_({}, store.View(options.index).revision, store.View(options.index).compact_revision),
-      edge_(loop, hub_, *this, EdgeOptions(options, [this] { WakeUp(); })) {
+      edge_(loop, hub_, *this, EdgeOptions(options, [this] { WakeUp(); })),
+      published_(hub_.revision()) {
   store.Quiesce(index_, true);
 }
 
@@ -71,7 +71,8 @@ WatchServices::~WatchServices() {
   if (timer_ != 0) loop_.Cancel(timer_);
 }
 
-void WatchServices::OnEvents(const std::vector<mvcc::EventBatchPtr>& events) {
+void WatchServices::OnEvents(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) {
+  published_ = std::max(published_, revision);
   for (const mvcc::EventBatchPtr& batch : events) hub_.OnBatch(batch);
   if (hub_.watchers() > 0 || !peers_.empty()) WakeUp();
 }
@@ -97,7 +98,9 @@ bool WatchServices::HasLeader() const {
 
 void WatchServices::OnTurn(Time now) {
   const mvcc::ReadView& view = store_.View(index_);
-  hub_.OnView(view.revision, view.compact_revision);
+  // Not the view's own revision: with a core loop apart, its batches may be on their way still, and
+  // everybody would be sent to read the history.
+  hub_.OnView(published_, view.compact_revision);
   if (now - ticked_at_ >= kHubTick) {
     ticked_at_ = now;
     hub_.Tick(now, store_.RingFirst());

@@ -32,9 +32,10 @@ class WatchServices final : public WatchServer, private api::WatchAdmitter, priv
   ~WatchServices() override;
 
   rpc::CallHandler& edge() { return edge_; }
-  // A view is out, and the batches that it added.
-  void OnEvents(const std::vector<mvcc::EventBatchPtr>& events);
+  // A view is out: the newest revision that it added (0: none), and the batches.
+  void OnEvents(Revision revision, const std::vector<mvcc::EventBatchPtr>& events);
   void SetFacts(const FactsPtr& facts);
+  const replica::WatchHub& hub() const { return hub_; }
 
   void OnWatchFrame(io::Connection& connection, const io::Frame& frame) override;
   void OnWatchWritable(io::Connection& connection) override;
@@ -61,6 +62,7 @@ class WatchServices final : public WatchServer, private api::WatchAdmitter, priv
   api::WatchEdge edge_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;  // by connection
   bool wants_events_ = false;
+  Revision published_;  // the loop was told of all up to it; its view may be ahead of that
   Time ticked_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;

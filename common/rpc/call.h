@@ -43,9 +43,10 @@ class ServerCall final : public Call, public DeadlineNode {
   ssize_t Read(std::size_t size, std::uint32_t& flags);
   // Moves `size` bytes, promised by Read, into a frame.
   void TakeInto(std::string& frame, std::size_t size);
-  void Drained();  // tells the handler
-  void Expire();   // the deadline has passed
-  void Close();    // the stream is gone; gives the slot back
+  void Drained();   // tells the handler
+  void Shutdown();  // as above: the server drains
+  void Expire();    // the deadline has passed
+  void Close();     // the stream is gone; gives the slot back
 
   ServerCall* session_prev = nullptr;  // the session's list of its calls
   ServerCall* session_next = nullptr;

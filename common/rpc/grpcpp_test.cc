@@ -195,6 +195,25 @@ TEST(GrpcppDrain, CallsUnderWayEndAndTheConnectionCloses) {
   EXPECT_EQ(server.Connections(), 0U);
 }
 
+TEST(GrpcppDrain, CallsWithoutAnEndAreToldToEnd) {
+  TestServer server;
+  GrpcppClient client(server.port());
+  GrpcppStream stream(client, "Endless");
+  ASSERT_TRUE(stream.Write("one"));
+  std::string reply;
+  ASSERT_TRUE(stream.Read(reply));
+  std::promise<void> drained;
+  server.thread().Call([&] {
+    server.server().Drain(20 * kSecond, [&] { drained.set_value(); });
+    return 0;
+  });
+  const grpc::Status status = stream.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "going away");
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(server.counts().done, 1);
+}
+
 TEST(GrpcppDrain, GraceEndsWhatDoesNotEnd) {
   TestServer server;
   GrpcppClient client(server.port());

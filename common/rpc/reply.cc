@@ -193,6 +193,10 @@ void ServerCall::TakeInto(std::string& frame, std::size_t size) {
   }
 }
 
+void ServerCall::Shutdown() {
+  if (heard_ && writable()) method_->handler->OnShutdown(*this);
+}
+
 void ServerCall::Drained() {
   if (heard_) method_->handler->OnDrained(*this);
 }

@@ -49,6 +49,9 @@ class CallHandler {
   virtual void OnHalfClose(Call& /*call*/) {}  // the client sends no more (streaming methods)
   // Call::unsent_bytes() fell below Call::kLowWater after having been above it.
   virtual void OnDrained(Call& /*call*/) {}
+  // The server drains (Server::Drain), and waits for this call: one that has no end of its own is
+  // to be finished. Also right after OnStart, for a call that a client began before it knew.
+  virtual void OnShutdown(Call& /*call*/) {}
   // The call is over: finished, canceled by the client, timed out, or its connection is gone. The
   // last use of `call`.
   virtual void OnDone(Call& /*call*/) {}

@@ -195,6 +195,7 @@ void ServerSession::OnFrame(const nghttp2_frame& frame) {
       if (frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
         if (head_call_ == nullptr) return;
         head_call_->Start(head_);
+        if (draining_ != Draining::kNo) head_call_->Shutdown();
         head_call_ = nullptr;
       }
       [[fallthrough]];
@@ -251,6 +252,7 @@ void ServerSession::Drain() {
     draining_ = Draining::kAnnounced;
     nghttp2_submit_shutdown_notice(session_);
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+    for (ServerCall* call = calls_; call != nullptr; call = call->session_next) call->Shutdown();
   } else if (draining_ == Draining::kAnnounced) {
     draining_ = Draining::kFinal;
     GoAway(NGHTTP2_NO_ERROR, "");

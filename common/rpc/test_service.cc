@@ -102,6 +102,15 @@ class Bidi final : public Counting {
   void Ended(Call& call) override { call.Finish(OkStatus()); }
 };
 
+class Endless final : public Counting {
+ public:
+  using Counting::Counting;
+  void Handle(Call& call, std::string_view message) override { Reply(call, message); }
+  void OnShutdown(Call& call) override {
+    call.Finish(MakeStatus(StatusCode::kUnavailable, "going away"));
+  }
+};
+
 class Flood final : public Counting {
  public:
   using Counting::Counting;
@@ -172,6 +181,7 @@ TestService::TestService() {
   add("ClientStream", true, false, std::make_unique<ClientStream>(counts_));
   add("ServerStream", false, true, std::make_unique<ServerStream>(counts_));
   add("Bidi", true, true, std::make_unique<Bidi>(counts_));
+  add("Endless", true, true, std::make_unique<Endless>(counts_));
   add("Flood", false, true, std::make_unique<Flood>(counts_));
   add("Parts", false, true, std::make_unique<Parts>(counts_));
   methods_.push_back({"/test.Echo/Unbuilt", false, false, nullptr});

@@ -5,6 +5,7 @@ that raises (an assertion will do) when it fails.
 """
 
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -30,20 +31,34 @@ def free_port():
         return s.getsockname()[1]
 
 
+_reserved = {}  # the lock of each block of ports that this process has, by its first port
+
+
 def free_base_port(span=PORT_SPAN):
     """The first of `span` ports below the range that the kernel hands out, of which each that a
-    small cluster uses is free now."""
+    small cluster uses is free now. They are this process's until it ends or gives them back: runs
+    at the same time never get the same."""
     used = list(range(0, 30)) + list(range(100, 130)) + list(range(400, 412))
     while True:
-        base = random.randrange(10000, 32000 - span)
-        with contextlib.ExitStack() as stack:
-            try:
+        base = random.randrange(10000, 32000 - span, span)
+        if base in _reserved:
+            continue
+        lock = open(os.path.join(tempfile.gettempdir(), f"coppice-e2e-ports-{base}.lock"), "ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.ExitStack() as stack:
                 for offset in used:
                     s = stack.enter_context(socket.socket())
                     s.bind((HOST, base + offset))
-                return base
-            except OSError:
-                continue
+        except OSError:
+            lock.close()
+            continue
+        _reserved[base] = lock
+        return base
+
+
+def give_back(base_port):
+    _reserved.pop(base_port).close()
 
 
 @contextlib.contextmanager
@@ -51,8 +66,9 @@ def coppice(voters=1, learners=0, proxies=0, extra=None, timeout_s=20):
     """A Cluster, ready; stopped and removed afterwards. On failure its logs' ends are printed."""
     folder = tempfile.mkdtemp(prefix="coppice-e2e-")
     cluster = Cluster(folder, BIN_DIR)
+    base_port = free_base_port()
     try:
-        cluster.create(voters, learners, proxies, free_base_port(), extra)
+        cluster.create(voters, learners, proxies, base_port, extra)
         for name in cluster.config["names"]:
             cluster.start(name)
         cluster.wait_ready(cluster.config["names"], timeout_s)
@@ -64,6 +80,7 @@ def coppice(voters=1, learners=0, proxies=0, extra=None, timeout_s=20):
     finally:
         if cluster.config:
             cluster.stop(cluster.config["names"])
+        give_back(base_port)
         shutil.rmtree(folder, ignore_errors=True)
 
 
