@@ -36,6 +36,12 @@ def build(jobs):
             sys.exit(done.stdout + f"fuzz: failed: {' '.join(command)}")
 
 
+def what_broke(output):
+    """The report without what libFuzzer says on its way to it."""
+    lines = [line for line in output.splitlines() if not re.match(r"#\d+\t|INFO:|\tNEW_FUNC", line)]
+    return "\n".join(line[:300] for line in lines[:60])
+
+
 def fuzz(name, seconds):
     """(whether it ran clean, what to print)"""
     program = os.path.join(BUILD, "bin", "fuzz-" + name)
@@ -55,7 +61,7 @@ def fuzz(name, seconds):
     except subprocess.TimeoutExpired:
         return False, f"FAIL {name}: did not end in time"
     if done.returncode != 0:
-        return False, f"{done.stdout[-6000:]}\nFAIL {name}: see {found}"
+        return False, f"{what_broke(done.stdout)}\nFAIL {name}: see {found}"
     runs = re.search(r"number_of_executed_units: *(\d+)", done.stdout)
     covered = re.findall(r" cov: (\d+)", done.stdout)
     inputs = len(os.listdir(grown))

@@ -52,14 +52,19 @@ void EdgeNode::Send(std::unique_ptr<api::Replier> replier, std::string response)
   // As a cursor's answer comes: a bit at a time, and one that is larger than any window.
   if (count_ % 5 == 0) response.append(200'000, '\0');
   const std::size_t total = response.size();
-  replier->Parts(
-      total,
-      [left = std::move(response)](std::string& out) mutable {
-        out.append(left, 0, 60'000);
-        left.erase(0, 60'000);
-        return !left.empty();
-      },
-      kServed);
+  if (count_ % 3 == 0)
+    return replier->Parts(total, feed_.Begin(std::move(response), kServed, false));
+  if (count_ % 7 == 0) {
+    response.resize(total / 2);
+    return replier->Parts(total, feed_.Begin(std::move(response), kServed, true));
+  }
+  replier->Parts(total, std::make_unique<api::MadeParts>(
+                            [left = std::move(response)](std::string& out) mutable {
+                              out.append(left, 0, PartsFeed::kPieceBytes);
+                              left.erase(0, PartsFeed::kPieceBytes);
+                              return !left.empty();
+                            },
+                            kServed));
 }
 
 Status EdgeNode::Answer(const api::Request& request, std::string& response) {
@@ -141,6 +146,7 @@ void EdgeNode::Turn() {
   store_->Quiesce(0, false);
   store_->CollectGarbage();
   for (Late& late : std::exchange(late_, {})) Send(std::move(late.replier), late.response);
+  feed_.Arrive();
 }
 
 void EdgeNode::ReadHistory() {

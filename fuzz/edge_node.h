@@ -8,6 +8,7 @@
 #include "common/api/watch_edge.h"
 #include "common/mvcc/store.h"
 #include "common/replica/watch_hub.h"
+#include "fuzz/parts_feed.h"
 
 namespace coppice::fuzz {
 
@@ -24,7 +25,7 @@ class EdgeNode final : public api::Node, public api::WatchAdmitter {
   bool HasLeader() const override { return true; }
 
   replica::WatchHub& hub() { return hub_; }
-  // Gives what was applied to the watches, and answers what was put off.
+  // Gives what was applied to the watches, answers what was put off, and goes on with answers.
   void Turn();
   // Drops the requests that are not answered.
   void Stop() { late_.clear(); }
@@ -45,6 +46,7 @@ class EdgeNode final : public api::Node, public api::WatchAdmitter {
   replica::WatchHub hub_;
   Index index_;
   std::vector<mvcc::EventBatchPtr> events_;
+  PartsFeed feed_;
   std::vector<Late> late_;
   std::vector<Done> admissions_;
   int count_ = 0;

@@ -13,6 +13,7 @@
 #include "common/node/request_server.h"
 #include "common/replica/watch_connection.h"
 #include "fuzz/frame_checks.h"
+#include "fuzz/parts_feed.h"
 
 // The process behind a peer port, for the target `transport`.
 namespace coppice::fuzz {
@@ -23,7 +24,7 @@ class PartsNode final : public api::Node {
   void Serve(const api::Request& request, std::unique_ptr<api::Replier> replier) override {
     COPPICE_CHECK(request.deadline > 0, "a deadline is no time that has long been");
     const std::string_view pieces[] = {request.bytes, "!"};
-    switch (count_++ % 6) {
+    switch (count_++ % 8) {
       case 0:
         return replier->Ok(pieces, {});
       case 1: {
@@ -32,11 +33,15 @@ class PartsNode final : public api::Node {
         return replier->Ok(one, {.by = NodeId(3), .staleness = 5});
       }
       case 2:
-        return replier->Parts(200'000, Parts(), {});
+        return replier->Parts(200'000, std::make_unique<api::MadeParts>(Parts(), api::Served()));
       case 3:
         return replier->Fail(MakeStatus(StatusCode::kUnavailable, "no"));
       case 4:
         return;
+      case 5:
+        return replier->Parts(200'000, feed_.Begin(std::string(200'000, 'f'), {}, false));
+      case 6:
+        return replier->Parts(200'000, feed_.Begin(std::string(90'000, 'l'), {}, true));
       default:
         late_.push_back(std::move(replier));
     }
@@ -44,6 +49,7 @@ class PartsNode final : public api::Node {
   void AnswerLate() {
     for (auto& replier : late_) replier->Ok({}, {});
     late_.clear();
+    feed_.Arrive();
   }
 
  private:
@@ -54,6 +60,7 @@ class PartsNode final : public api::Node {
     };
   }
   int count_ = 0;
+  PartsFeed feed_;
   std::vector<std::unique_ptr<api::Replier>> late_;
 };
 
@@ -102,21 +109,26 @@ class PeerHandler final : public io::ConnectionHandler {
  public:
   explicit PeerHandler(io::Loop& loop) : watches_(loop), requests_(loop, node_, &watches_) {}
 
+  // Whose frames they are; null: a server's of requests. Before OnOpen.
+  void ServeBy(io::ConnectionHandler* other) {
+    if (other != nullptr) inner_ = other;
+  }
+
   void OnOpen(io::Connection& connection) override {
     COPPICE_CHECK(!std::exchange(open_, true));
-    requests_.OnOpen(connection);
+    inner_->OnOpen(connection);
   }
   void OnFrame(io::Connection& connection, const io::Frame& frame) override {
     COPPICE_CHECK(open_ && !closed_);
     CheckFrame(frame);
     if (connection.peer().connection_class == io::ConnectionClass::kRequest) {
-      requests_.OnFrame(connection, frame);
+      inner_->OnFrame(connection, frame);
     }
   }
-  void OnWritable(io::Connection& connection) override { requests_.OnWritable(connection); }
+  void OnWritable(io::Connection& connection) override { inner_->OnWritable(connection); }
   void OnClosed(io::Connection& connection, const Status& reason) override {
     COPPICE_CHECK(open_ && !std::exchange(closed_, true) && !reason.ok());
-    requests_.OnClosed(connection, reason);
+    inner_->OnClosed(connection, reason);
     COPPICE_CHECK(requests_.connections() == 0);
   }
   bool open() const { return open_; }
@@ -129,6 +141,7 @@ class PeerHandler final : public io::ConnectionHandler {
   PartsNode node_;
   HubWatches watches_;
   node::RequestServer requests_;
+  io::ConnectionHandler* inner_ = &requests_;
 };
 
 }  // namespace coppice::fuzz

@@ -1,5 +1,6 @@
 // Bytes on the peer port: packets, frames, Hellos with and without a secret, and what lies in the
-// frames of each class, to a real connection over a pair of sockets. Whatever comes, what we send
+// frames of each class, to a real connection over a pair of sockets; and answers to a process that
+// forwards requests over it (asker.h). Whatever comes, what we send
 // is whole packets of whole frames that begin with our Hello; nothing is handed on before both
 // Hellos were right; a decoder's result written out is read as the same; and a connection ends
 // once.
@@ -23,6 +24,7 @@
 #include "common/raft/messages.h"
 #include "common/replica/replica_wire.h"
 #include "common/replica/watch_wire.h"
+#include "fuzz/asker.h"
 #include "fuzz/input.h"
 #include "fuzz/peer_handler.h"
 #include "fuzz/target.h"
@@ -53,6 +55,7 @@ class World {
   explicit World(Input& input) : input_(input) {
     const std::uint8_t flags = input_.Byte();
     dialer_ = (flags & 1) != 0;
+    if (dialer_ && (flags & 8) != 0) asker_ = std::make_unique<Asker>(TheLoop());
     if ((flags & 2) != 0) options_.peer_secret = kSecret;
     options_.hello.cluster_id = (flags & 4) != 0 ? 7 : 0;
     options_.hello.node_id = 1;
@@ -65,11 +68,13 @@ class World {
     events.on_ready = [this](io::AsioConnection& connection) {
       COPPICE_CHECK(!std::exchange(ready_, true));
       COPPICE_CHECK(options_.peer_secret.empty() || proved_, "only who knows the secret gets in");
+      handler_.ServeBy(asker_.get());
       connection.Start(handler_);
     };
     events.on_end = [this](io::AsioConnection&, const Status& reason, bool was_open) {
       COPPICE_CHECK(!std::exchange(ended_, true) && !reason.ok());
       COPPICE_CHECK(was_open == handler_.open());
+      if (!was_open && asker_ != nullptr) asker_->OnNeverOpen(reason);
     };
     connection_ = std::make_shared<io::AsioConnection>(TheLoop(), std::move(socket), options_,
                                                        std::move(events));
@@ -87,6 +92,7 @@ class World {
     handler_.node().AnswerLate();
     ::close(theirs_);
     connection_.reset();
+    asker_.reset();
     Turn();
   }
   World(const World&) = delete;
@@ -111,13 +117,14 @@ class World {
         return Pass();
       case 4:
         handler_.node().AnswerLate();
+        if (asker_ != nullptr) asker_->Act(input_.Byte());
         return Pass();
       default: {
         Frame frame;
         frame.type = static_cast<FrameType>(input_.Byte());
         frame.flags = input_.Byte() % 8;
         frame.method = input_.Byte();
-        frame.stream = {input_.Byte() % 4U, input_.Byte() % 2U};
+        frame.stream = {input_.Byte() % 4U, input_.Byte() % 4U};
         frame.payload = input_.Chunk();
         std::string frames;
         io::PutFrameHeader(frames, frame, frame.payload.size());
@@ -214,6 +221,7 @@ class World {
   bool dialer_ = false;
   io::TransportOptions options_;
   PeerHandler handler_{TheLoop()};
+  std::unique_ptr<Asker> asker_;  // null: it serves requests
   int theirs_ = -1;
   std::shared_ptr<io::AsioConnection> connection_;
   std::string out_;
@@ -237,6 +245,31 @@ std::string FrameStep(FrameType type, std::uint16_t method, std::string_view pay
   out.append("\1\1", 2);
   PutChunk(out, payload);
   return out;
+}
+
+std::string ReplyStep(char slot, char generation, std::uint8_t flags, std::string_view payload) {
+  std::string out = FrameStep(FrameType::kReply, 1, payload);
+  out[2] = static_cast<char>(flags);
+  out[4] = slot;
+  out[5] = generation;
+  return out;
+}
+
+// What a node says to requests: in one frame, in parts, errors of both kinds.
+std::string Replies() {
+  std::string tail;
+  io::PutReplyTail(tail, {.served_by = 3, .staleness_ms_x8 = 8, .mode = 1});
+  std::string total;
+  PutLe<std::uint64_t>(total, 8);
+  const std::string take("\4\2", 2);
+  return ReplyStep(0, 1, 0, "whole" + tail) +
+         ReplyStep(1, 1, io::kFlagMore | io::kFlagTotal, total + "part") + take +
+         ReplyStep(1, 1, 0, "last" + tail) + take +
+         ReplyStep(2, 1, io::kFlagError, std::string("\xe\1not proposed", 14)) +
+         ReplyStep(3, 1, io::kFlagMore | io::kFlagTotal, total + "part") +
+         ReplyStep(3, 1, io::kFlagError, std::string("\xb\0compacted", 11)) + take +
+         ReplyStep(0, 2, io::kFlagTotal, total + "complete" + tail) +
+         FrameStep(FrameType::kGoAway, 0, "") + std::string("\4\3\4\4\4\5\3", 7);
 }
 
 std::string Request(std::string_view bytes) {
@@ -310,11 +343,14 @@ std::vector<std::string> Seeds() {
   const std::string late("\4", 1);
   return {
       std::string(1, '\4') + request_hello + requests + late,
-      std::string(1, '\4') + request_hello + Request("a") + FrameStep(FrameType::kPing, 0, "ping") +
-          FrameStep(FrameType::kCancel, 0, ""),
+      std::string(1, '\4') + request_hello + Request("a") +
+          FrameStep(FrameType::kReply, 0, "no request's") + FrameStep(FrameType::kCancel, 0, ""),
       std::string(1, '\4') + raft_hello + TailFrames(),
       std::string(1, '\4') + request_hello + WatchFrames(),
       std::string(1, '\5') + request_hello + WatchFrames() + TailFrames(),
+      std::string(1, '\x0d') + request_hello + Replies(),
+      std::string(1, '\x0d') + request_hello + Replies() + WatchFrames() + Replies(),
+      std::string(1, '\x0f') + proof + Replies(),
       std::string(1, '\6') + request_hello + proof + requests,
       std::string(1, '\7') + proof + requests,
       std::string(1, '\6') + request_hello + request_hello,

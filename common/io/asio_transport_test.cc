@@ -212,7 +212,7 @@ TEST_F(Pair, TheLongestFrameGoesBehindOthers) {
   const std::string longest(kPacketBytesMax - kFrameHeaderSize, 'x');
   dialed.on_open = [&](Connection& connection) {
     Frame frame;
-    frame.type = FrameType::kPing;
+    frame.type = FrameType::kReply;
     frame.payload = "short";
     connection.Send(frame);
     frame.payload = longest;
