@@ -2,7 +2,7 @@
 """The threads of the real processes under ThreadSanitizer: three voters, a learner and one below it,
 and a proxy, each with four threads, from the build of the preset `tsan`.
 
-    deploy/tsan_cluster.py [--servers build-tsan/bin] [--clients build/bin]
+    deploy/tsan_cluster.py [--servers build-tsan/bin] [--clients build/bin] [--threads N]
 
 Loads go through the proxy and to the learner and a voter themselves: puts, reads of all
 consistencies, watches; a learner is killed and comes back, the proxy too; then all get SIGTERM while
@@ -25,7 +25,6 @@ sys.path.insert(0, os.path.join(ROOT, "deploy", "e2e"))
 import faults  # noqa: E402  (needs the path above)
 import harness  # noqa: E402
 
-THREADS = 4
 READY_S = 60
 LOAD_S = 12
 RACE_EXIT = 66
@@ -135,12 +134,13 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--servers", default=os.path.join(ROOT, "build-tsan", "bin"))
     parser.add_argument("--clients", default=os.path.join(ROOT, "build", "bin"))
+    parser.add_argument("--threads", type=int, default=4, help="of each process")
     args = parser.parse_args()
     harness.BIN_DIR = os.path.abspath(args.servers)
     clients = os.path.abspath(args.clients)
-    extra = {role: [f"--threads={THREADS}"] for role in ("learner", "proxy")}
+    extra = {role: [f"--threads={args.threads}"] for role in ("learner", "proxy")}
     # A slow machine is no reason for an election here.
-    extra["voter"] = [f"--threads={THREADS}", "--heartbeat-interval=200", "--election-timeout=3000"]
+    extra["voter"] = [f"--threads={args.threads}", "--heartbeat-interval=200", "--election-timeout=3000"]
     results = harness.Results()
     with tempfile.TemporaryDirectory(prefix="coppice-tsan-") as folder:
         with tsan_options(folder), harness.coppice(3, 2, 1, extra, READY_S) as cluster:
