@@ -88,6 +88,13 @@ void StoreTier::AddGauges() {
         if (fresh_as_of == 0) return -1.0;
         return static_cast<double>(io::SystemClock().Now() - fresh_as_of) / kSecond;
       });
+  for (const auto& io : ios_) {
+    metrics_.AddCounterFunction(
+        "coppice_forwarded_requests_total", "Requests that proxies and other nodes sent on to here",
+        {}, [&figures = io->figures()] {
+          return static_cast<double>(figures.received.load(std::memory_order_relaxed));
+        });
+  }
 }
 
 std::string StoreTier::NotReady() const {
