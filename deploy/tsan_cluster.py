@@ -5,8 +5,8 @@ and a proxy, each with four threads, from the build of the preset `tsan`.
     deploy/tsan_cluster.py [--servers build-tsan/bin] [--clients build/bin] [--threads N]
 
 Loads go through the proxy and to the learner and a voter themselves: puts, reads of all
-consistencies, watches; a learner is killed and comes back, the proxy too; then all get SIGTERM while
-a load goes on. A race, a deadlock or a wrong history fails. The clients are not instrumented: they
+consistencies, watches; a learner is killed and comes back, the proxy too; answers of many MiB,
+maintenance and a change of leaders go on beside a load; then all get SIGTERM under load. A race, a deadlock or a wrong history fails. The clients are not instrumented: they
 are another build's.
 """
 
@@ -24,10 +24,13 @@ sys.path.insert(0, os.path.join(ROOT, "deploy", "e2e"))
 
 import faults  # noqa: E402  (needs the path above)
 import harness  # noqa: E402
+from cluster import http_get  # noqa: E402
 
 READY_S = 60
 LOAD_S = 12
+LARGE_VALUES = 12  # of 1 MiB
 RACE_EXIT = 66
+SUPPRESSIONS = os.path.join(ROOT, "deploy", "tsan_suppressions.txt")
 END_S = 30
 
 
@@ -82,6 +85,61 @@ def served(cluster, clients, folder):
             load.stop()
 
 
+def ctl(node, *words, **options):
+    return subprocess.Popen(
+        ["etcdctl", f"--endpoints={node.client}", "--command-timeout=30s", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, ETCDCTL_API="3"),
+        **options)
+
+
+def well(*processes):
+    for process in processes:
+        _, said = process.communicate(timeout=END_S)
+        assert process.returncode == 0, f"{process.args}: {said.decode(errors='replace')}"
+
+
+def large_answers(cluster):
+    """To several clients at once, from each tier."""
+    nodes = [cluster.node(n) for n in ("p1", "l2", "v1", "v2")]
+    for i in range(LARGE_VALUES):
+        put = ctl(nodes[i % len(nodes)], "put", f"large/{i}", stdin=subprocess.PIPE)
+        put.stdin.write(b"x" * (1 << 20))
+        well(put)
+    well(*[ctl(node, "get", "large/", "--prefix") for node in nodes + nodes])
+
+
+def maintained(cluster):
+    for node in cluster.nodes("voter") + cluster.nodes("learner") + cluster.nodes("proxy"):
+        for path in ("/metrics", "/health", "/readyz"):
+            assert http_get(node.metrics, path)[0] == 200, (node.name, path)
+    well(ctl(cluster.node("p1"), "compaction", "1000", "--physical"))
+    well(*[ctl(cluster.node(name), "defrag") for name in ("v1", "l2")])
+    well(*[ctl(cluster.node(name), "endpoint", "hashkv") for name in ("v2", "l1")])
+
+
+def another_leader(cluster):
+    listed = subprocess.run(["etcdctl", f"--endpoints={cluster.node('v1').client}", "member", "list"],
+                            capture_output=True, text=True, timeout=END_S, check=True,
+                            env=dict(os.environ, ETCDCTL_API="3")).stdout.splitlines()
+    ids = {row.split(", ")[2]: row.split(", ")[0] for row in listed}
+    leader = cluster.leader()
+    chosen = next(node.name for node in cluster.nodes("voter") if node.name != leader)
+    well(ctl(cluster.node(leader), "move-leader", ids[chosen]))
+    harness.eventually(lambda: cluster.leader() == chosen)
+    restart(cluster, chosen)
+
+
+def beside_a_load(cluster, clients, folder):
+    load = Load(clients, folder, "beside", [cluster.node("p1").client], LOAD_S, "--watchers=10")
+    try:
+        large_answers(cluster)
+        maintained(cluster)
+        another_leader(cluster)
+        load.end()
+    finally:
+        load.stop()
+
+
 def proxy_killed(cluster, clients, folder):
     restart(cluster, "p1")
     load = Load(clients, folder, "again", [cluster.node("p1").client], 3)
@@ -119,7 +177,7 @@ def no_reports(folder):
 def tsan_options(folder):
     before = os.environ.get("TSAN_OPTIONS")
     os.environ["TSAN_OPTIONS"] = (f"halt_on_error=0:exitcode={RACE_EXIT}:second_deadlock_stack=1:"
-                                  f"log_path={folder}/tsan")
+                                  f"suppressions={SUPPRESSIONS}:log_path={folder}/tsan")
     try:
         yield
     finally:
@@ -146,6 +204,7 @@ def main():
         with tsan_options(folder), harness.coppice(3, 2, 1, extra, READY_S) as cluster:
             faults.relay(cluster)
             for name, case in (("loads while a learner is killed", served),
+                               ("large answers, maintenance, another leader", beside_a_load),
                                ("the proxy killed", proxy_killed),
                                ("SIGTERM under load", ended)):
                 results.case(name, case, cluster, clients, folder)
