@@ -132,16 +132,20 @@ def clang_tidy(step):
     step.count(step.run("python3", "deploy/clang_tidy.py", "--jobs", str(step.jobs)) == 0)
 
 
+def run_suite(step, *command):
+    """A program that prints its cases and `N passed, N failed`."""
+    code, output = step.run(*command, output=True)
+    total = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
+    passed, failed = map(int, total[-1]) if total else (0, 0)
+    step.passed += passed
+    step.failed += failed if code == 0 else max(failed, 1)
+
+
 def end_to_end(step):
-    """Each executable in deploy/e2e is a suite; it prints its cases and `N passed, N failed`."""
-    suites = [p for p in sorted(glob.glob(os.path.join(ROOT, "deploy/e2e/*")))
-              if os.path.isfile(p) and os.access(p, os.X_OK)]
-    for suite in suites:
-        code, output = step.run(suite, output=True)
-        total = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
-        passed, failed = map(int, total[-1]) if total else (0, 0)
-        step.passed += passed
-        step.failed += failed if code == 0 else max(failed, 1)
+    """Each executable in deploy/e2e is a suite."""
+    for suite in sorted(glob.glob(os.path.join(ROOT, "deploy/e2e/*"))):
+        if os.path.isfile(suite) and os.access(suite, os.X_OK):
+            run_suite(step, suite)
 
 
 def sanitized(preset, folder, label):
@@ -155,6 +159,19 @@ def sanitized(preset, folder, label):
         step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", *names)
         run_ctest(step, folder, names, env=SANITIZER_ENV)
     return run
+
+
+def threads(step):
+    """The tests of threads under TSan, and then the real processes (deploy/tsan_cluster.py)."""
+    folder = os.path.join(ROOT, "build-tsan")
+    sanitized("tsan", folder, "threads")(step)
+    step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target",
+              "coppice-voter", "coppice-learner", "coppice-proxy")
+    run_suite(step, "deploy/tsan_cluster.py")
+
+
+def fuzz(step):
+    run_suite(step, "deploy/fuzz.py", "--jobs", str(step.jobs))
 
 
 def labels(test):
@@ -176,10 +193,11 @@ STEPS = [
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
     ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), "unit"), 1200),
-    ("tsan", sanitized("tsan", os.path.join(ROOT, "build-tsan"), "threads"), 900),
+    ("fuzz", fuzz, 900),
+    ("tsan", threads, 900),
 ]
-SLOW = {"clang-tidy", "asan-ubsan", "tsan"}
-SANITIZERS = {"asan-ubsan", "tsan"}
+SLOW = {"clang-tidy", "asan-ubsan", "fuzz", "tsan"}
+SANITIZERS = {"asan-ubsan", "fuzz", "tsan"}
 
 
 def parse_args():

@@ -134,9 +134,12 @@ void AsioConnection::SendHello(ConnectionClass connection_class, std::string pro
 }
 
 std::string& AsioConnection::BeginFrame(const Frame& frame, std::size_t payload_size) {
-  if (packet_ != std::string::npos && out_.size() - packet_ > kPacketTarget) {
-    ClosePacket(out_, packet_);
-    packet_ = std::string::npos;
+  if (packet_ != std::string::npos) {
+    const std::size_t open = out_.size() - packet_;
+    if (open > kPacketTarget || open + kFrameHeaderSize + payload_size > kPacketBytesMax) {
+      ClosePacket(out_, packet_);
+      packet_ = std::string::npos;
+    }
   }
   if (packet_ == std::string::npos) packet_ = OpenPacket(out_);
   PutFrameHeader(out_, frame, payload_size);
@@ -259,6 +262,10 @@ void AsioConnection::ParsePackets() {
     const std::string_view data = std::string_view(in_).substr(parsed_);
     std::string_view frames;
     std::size_t size = 0;
+    // By its announced length: a stranger's packet is not waited for.
+    if (state_ != State::kOpen && PacketSize(data) > kHelloBytesMax) {
+      return FailWith(StatusCode::kDataLoss, "sent something else than a Hello first");
+    }
     switch (ReadPacket(data, frames, size)) {
       case PacketError::kShort:
         return;
@@ -269,9 +276,6 @@ void AsioConnection::ParsePackets() {
         return FailWith(StatusCode::kDataLoss, "sent a packet with a bad checksum");
       case PacketError::kOk:
         break;
-    }
-    if (state_ != State::kOpen && size > kHelloBytesMax) {
-      return FailWith(StatusCode::kDataLoss, "sent something else than a Hello first");
     }
     parsed_ += size;
     if (!HandleFrames(frames)) return;

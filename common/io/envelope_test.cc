@@ -73,6 +73,22 @@ TEST(Envelope, MalformedBytesAreRefusedOrReadButNeverOverrun) {
   }
 }
 
+// As numbers they would be negative: a deadline long over, a revision before the first.
+TEST(Envelope, NumbersBeyondTheirTypeAreMalformed) {
+  constexpr std::uint64_t kTooLarge = 1ULL << 63;
+  for (int wrong = 0; wrong < 3; ++wrong) {
+    std::string bytes("\0\0\3\1\0\0", 6);  // a deadline and bounds; bounded
+    PutVarint(bytes, wrong == 0 ? kTooLarge : 5);
+    PutVarint(bytes, wrong == 1 ? kTooLarge + 1 : 5);
+    PutVarint(bytes, wrong == 2 ? kTooLarge : 5);
+    PutLe<std::uint64_t>(bytes, 0);
+    bytes[0] = static_cast<char>(bytes.size() - 2);
+    std::string_view rest = bytes;
+    Envelope read;
+    EXPECT_FALSE(ReadEnvelope(rest, read)) << wrong;
+  }
+}
+
 TEST(ReplyTail, RoundTrips) {
   std::string bytes;
   PutReplyTail(bytes, {0x1234567890abcdefULL, 96, 2});

@@ -76,6 +76,9 @@ bool ReadFrame(std::string_view& data, Frame& frame);
 std::size_t OpenPacket(std::string& out);
 void ClosePacket(std::string& out, std::size_t offset);
 
+// What the packet at the front of `data` takes, as far as `data` says; 0 if it does not yet.
+std::size_t PacketSize(std::string_view data);
+
 enum class PacketError { kOk, kShort, kTooLong, kBadChecksum };
 // Reads the packet at the front of `data`: its frames, and the size it takes.
 PacketError ReadPacket(std::string_view data, std::string_view& frames, std::size_t& size);
