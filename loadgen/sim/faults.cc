@@ -1,6 +1,5 @@
 #include "loadgen/sim/faults.h"
 
-#include <cmath>
 #include <utility>
 
 #include "loadgen/sim/machine.h"
@@ -238,13 +237,13 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       world_.coverage().Add("disks-full");
       const bool store = rng.Chance(0.4);
       if (store) {
-        machine->rows().SetFailure(
+        machine->SetStoreFailure(
             MakeStatus(StatusCode::kResourceExhausted, "No space left on device"));
       } else {
         disk.SetCapacity(disk.UsedBytes() + rng.Below(64U << 10));
       }
       return Later(time, [machine, store] {
-        if (store) return machine->rows().SetFailure(OkStatus());
+        if (store) return machine->SetStoreFailure(OkStatus());
         machine->disk().memory().SetCapacity(UINT64_MAX);
       });
     }
@@ -267,7 +266,8 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       return Later(time, [machine] { machine->disk().SetSyncTime(50, 500); });
     }
     default:  // kDieInDisk
-      return machine->disk().DieAt(rng.Below(12) + 1);
+      // More than one sync can be asked for in a turn: what precedes the last one may be torn.
+      return machine->disk().DieAt(rng.Below(12) + 1, rng.Chance(0.6));
   }
 }
 

@@ -61,6 +61,7 @@ struct Plan {
   std::uint64_t wal_segment_bytes = 256U << 10;
   std::size_t raft_window_bytes = 64U << 10;
   double flush_chance = 0;  // of a batch, by the store itself
+  bool rocksdb = false;     // the real one; else rows in memory
   double operations_per_second = 60;
   std::array<bool, kFaultKinds> faults{};
   std::array<Micros, kFaultKinds> intervals{};  // mean time between two of a kind

@@ -244,7 +244,7 @@ void World::Heal() {
     machine->disk().memory().SetCapacity(UINT64_MAX);
     machine->disk().SetSyncTime(50, 500);
     machine->disk().DieAt(0);
-    machine->rows().SetFailure(OkStatus());
+    machine->SetStoreFailure(OkStatus());
     machine->clock().SetRate(plan_.ClockOf(machine->host()).ppm);
     if (machine->up()) machine->process()->ClockChanged();
     if (!machine->up()) StartLater(*machine, kRestartPause);
