@@ -175,6 +175,7 @@ replica::Registration Learner::Own() const {
 
 void Learner::TellCandidates() {
   replica::TailSink::Candidates candidates;
+  replica::TailSource::Voters voters;
   for (const api::Url& url : options_.upstream) {
     candidates.list.push_back({url.ToString(), NodeId(), false, true});
   }
@@ -184,11 +185,13 @@ void Learner::TellCandidates() {
       continue;
     }
     const std::string& address = other.peer_urls.front();
+    if (other.role == replica::NodeRole::kVoter) voters.addresses.push_back(address);
     const bool known = std::any_of(candidates.list.begin(), candidates.list.end(),
                                    [&](const auto& c) { return c.address == address; });
     if (known) continue;
     candidates.list.push_back({address, id, other.role == replica::NodeRole::kVoter, false});
   }
+  tier_->core().tail().Input(std::move(voters));
   tail_->Input(std::move(candidates));
 }
 

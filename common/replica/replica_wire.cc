@@ -77,15 +77,22 @@ bool DecodeTailEntries(std::string_view bytes, TailEntries& out) {
 std::string EncodeTailBehind(const TailBehind& m) {
   std::string out;
   PutIntField(out, 1, m.first_index.value());
+  for (const std::string& address : m.voters) PutBytesField(out, 2, address);
   return out;
 }
 
 bool DecodeTailBehind(std::string_view bytes, TailBehind& out) {
   out = {};
-  return ForEachNumber(bytes, [&](std::uint32_t field, std::uint64_t value) {
-    if (field == 1) out.first_index = Index(value);
-    return true;
-  });
+  return ForEachField(
+      bytes,
+      [&](std::uint32_t field, std::uint64_t value) {
+        if (field == 1) out.first_index = Index(value);
+        return true;
+      },
+      [&](std::uint32_t field, std::string_view value) {
+        if (field == 2) out.voters.emplace_back(value);
+        return out.voters.size() <= kPathMax && value.size() <= kRegistrationUrlBytesMax;
+      });
 }
 
 std::string EncodeTailRefused(const TailRefused& m) {

@@ -33,8 +33,9 @@ struct TailEntries {  // kTailEntries: contiguous committed entries, whole recor
   std::vector<EntryPtr> entries;
 };
 
-struct TailBehind {   // kTailBehind: the gap is to be had from a voter
-  Index first_index;  // the oldest entry the upstream still has
+struct TailBehind {                   // kTailBehind: the gap is to be had from a voter
+  Index first_index;                  // the oldest entry the upstream still has
+  std::vector<std::string> voters{};  // addresses, as far as it knows them
 };
 
 enum class TailRefusal : std::uint8_t {

@@ -58,8 +58,9 @@ TEST(ReplicaWire, TailMessagesRoundTrip) {
       DecodeTailRefused(EncodeTailRefused({TailRefusal::kUseFollower, {"a:1", "b:2"}}), refused));
   EXPECT_EQ(refused.instead.size(), 2U);
   TailBehind behind;
-  ASSERT_TRUE(DecodeTailBehind(EncodeTailBehind({Index(77)}), behind));
+  ASSERT_TRUE(DecodeTailBehind(EncodeTailBehind({Index(77), {"a:1", "b:2"}}), behind));
   EXPECT_EQ(behind.first_index, Index(77));
+  EXPECT_EQ(behind.voters, (std::vector<std::string>{"a:1", "b:2"}));
 }
 
 TEST(ReplicaWire, EntriesWithAHoleAreRefused) {

@@ -203,6 +203,7 @@ void TailSink::On(Time now, const Behind& in, Output& out) {
   const bool from_voter = path_.nodes.size() == 2 && path_.rooted;
   const std::string relay = current_.address;
   if (peer != nullptr) peer->first_index = in.message.first_index;
+  LearnVoters(in.message.voters);
   Leave(now, "we are below its memory", false, out);
   const bool others = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& p) {
     return p.candidate.address != relay && Rank(p) < 50;
@@ -232,14 +233,18 @@ void TailSink::On(Time now, const Refused& in, Output& out) {
       break;
   }
   if (peer != nullptr) peer->leader = peer->sent_away = true;
-  for (const std::string& address : in.message.instead) {
-    if (Find(address) != nullptr) continue;
-    Peer follower;
-    follower.candidate = {address, NodeId(0), true, false};
-    follower.learned = true;
-    peers_.push_back(std::move(follower));
-  }
+  LearnVoters(in.message.instead);
   Leave(now, "it leads, and followers are alive", false, out);
+}
+
+void TailSink::LearnVoters(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    if (Find(address) != nullptr) continue;
+    Peer voter;
+    voter.candidate = {address, NodeId(0), true, false};
+    voter.learned = true;
+    peers_.push_back(std::move(voter));
+  }
 }
 
 void TailSink::On(Time now, const RoundCompleted& in, Output& /*out*/) {
@@ -368,9 +373,8 @@ bool TailSink::MayReturn() const {
 
 Time TailSink::StuckAt() const {
   if (current_.id == 0) return kNever;
-  return std::min(
-      std::max(round_done_at_, current_.since) + kStuckHeartbeats * config_.heartbeat,
-      std::max(round_sent_at_, current_.since) + kOldHeartbeats * config_.heartbeat);
+  return std::min(std::max(round_done_at_, current_.since) + kStuckHeartbeats * config_.heartbeat,
+                  std::max(round_sent_at_, current_.since) + kOldHeartbeats * config_.heartbeat);
 }
 
 Time TailSink::NextTry() const {

@@ -137,7 +137,7 @@ class TailSink {
     Candidate candidate;
     bool leader = false;
     bool unrooted = false;   // it had no voter above it when last asked
-    bool learned = false;    // from a leader that sent us away
+    bool learned = false;    // from an upstream that sent us away
     bool sent_away = false;  // by this leader: the next time we insist
     int failures = 0;
     Time not_before = 0;
@@ -179,6 +179,7 @@ class TailSink {
   void GrantCredit(std::size_t bytes, Output& out);
   bool TakeEntry(const EntryPtr& entry, std::string& error, Output& out);
   void NoteCommit(Index commit);
+  void LearnVoters(const std::vector<std::string>& addresses);
   Peer* Find(const std::string& address);
   Peer* Pick(Time now);
   int Rank(const Peer& peer) const;

@@ -270,6 +270,15 @@ TEST(TailSink, BehindTakesTheGapFromAVoterAndReturns) {
   EXPECT_EQ(f.out.subscribe.at(0).message.index, Index(100));
 }
 
+TEST(TailSink, WhoKnowsOnlyARelayThatIsBehindIsToldOfVoters) {
+  Fixture f;
+  const auto link = f.Subscribed({Configured("relay")}, {NodeId(60), NodeId(2)});
+  f.Do(Sink::Behind{link, {Index(3), {"voter"}}});
+  EXPECT_FALSE(f.out.need_snapshot);
+  ASSERT_EQ(f.out.connect.size(), 1U);
+  EXPECT_EQ(f.out.connect[0].address, "voter");
+}
+
 TEST(TailSink, AMismatchOrAVoterThatIsBehindAsksForASnapshot) {
   Fixture f;
   f.Do(Sink::SnapshotInstalled{Index(7), Term(3), 0});

@@ -155,6 +155,10 @@ void TailSource::On(Time now, const LeaderChanged& in, Output& out) {
   if (changed) SendStates(now, out);
 }
 
+void TailSource::On(Time /*now*/, const Voters& in, Output& /*out*/) {
+  voters_ = in.addresses;
+}
+
 void TailSource::On(Time now, const LeaderIs& in, Output& out) {
   if (in.id == leader_id_ && in.term == leader_term_) return;
   leader_id_ = in.id;
@@ -256,7 +260,7 @@ void TailSource::Refuse(std::uint64_t conn, Link& link, TailRefusal reason, Outp
 
 void TailSource::Behind(std::uint64_t conn, Link& link, Index first, Output& out) {
   link.subscribed = false;
-  out.behind.push_back({conn, {first}});
+  out.behind.push_back({conn, {first, voters_}});
 }
 
 TailState TailSource::State(Time now) const {

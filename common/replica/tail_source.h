@@ -75,6 +75,9 @@ class TailSource {
     bool leader = false;
     std::vector<std::string> followers;
   };
+  struct Voters {  // their addresses, for subscribers that need what is not here any more
+    std::vector<std::string> addresses;
+  };
   struct LeaderIs {  // who leads: told to subscribers, who send writes there
     NodeId id;
     Term term;
@@ -84,7 +87,7 @@ class TailSource {
   };
   using Input =
       std::variant<Timer, Connected, Subscribe, Credit, Gone, Committed, BeforeAnswer, WalRead,
-                   Restarted, PathChanged, LeaderChanged, LeaderIs, RoundConfirmed>;
+                   Restarted, PathChanged, LeaderChanged, Voters, LeaderIs, RoundConfirmed>;
 
   struct SendEntries {
     std::uint64_t conn = 0;
@@ -157,6 +160,7 @@ class TailSource {
   void On(Time now, const Restarted& in, Output& out);
   void On(Time now, const PathChanged& in, Output& out);
   void On(Time now, const LeaderChanged& in, Output& out);
+  void On(Time now, const Voters& in, Output& out);
   void On(Time now, const LeaderIs& in, Output& out);
   void On(Time now, const RoundConfirmed& in, Output& out);
 
@@ -188,6 +192,7 @@ class TailSource {
   NodeId leader_id_;
   Term leader_term_;
   std::vector<std::string> followers_;
+  std::vector<std::string> voters_;
   Time round_sent_at_ = 0;  // 0 = none
   Time next_state_ = kNever;
 };

@@ -82,12 +82,14 @@ TEST(TailSource, OneAheadWaitsAndIsThenVerified) {
   EXPECT_EQ(g.out.refused.at(0).message.reason, TailRefusal::kMismatch);
 }
 
-TEST(TailSource, BelowTheWindowARelaySaysBehind) {
+TEST(TailSource, BelowTheWindowARelaySaysBehindAndWhereVotersAre) {
   Fixture f(false, 1000);
+  f.Do(Source::Voters{{"a", "b"}});
   f.Do(Source::Committed{Range(1, 100)});
   EXPECT_LE(f.source.window_bytes(), 1000U);
   ASSERT_EQ(f.Subscribe(5, 1).behind.size(), 1U);
   EXPECT_EQ(f.out.behind[0].message.first_index, f.source.first_index());
+  EXPECT_EQ(f.out.behind[0].message.voters, (std::vector<std::string>{"a", "b"}));
 }
 
 TEST(TailSource, BelowTheWindowAVoterReadsItsLogAndVerifiesThere) {
