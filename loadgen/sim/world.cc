@@ -426,7 +426,9 @@ RunResult RunSeed(const RunOptions& options) {
   changes.learners = options.learners;
   changes.proxies = options.proxies;
   changes.clients = options.clients;
-  return World(MakePlan(options.seed, changes), options).Run();
+  Plan plan = MakePlan(options.seed, changes);
+  if (options.bias != nullptr) options.bias(plan);
+  return World(plan, options).Run();
 }
 
 }  // namespace coppice::sim
