@@ -126,7 +126,7 @@ void Edge::ArmTimer() {
   armed_ = true;
   timer_ = loop_.RunAt(PendingCall::From(pending_.front()).due(), [this] {
     armed_ = false;
-    Expire(loop_.wake_time());
+    Expire(loop_.now());
     ArmTimer();
   });
 }

@@ -199,13 +199,19 @@ void Loop::Cancel(TimerId id) {
 }
 
 void Loop::FireTimers() {
-  while (!timers_->by_time.empty()) {
-    auto it = timers_->by_time.begin();
-    if (it->first.first > now_) break;
-    Task task = std::move(it->second);
-    timers_->when.erase(it->first.second);
-    timers_->by_time.erase(it);
-    task();
+  // One that a timer sets waits for the next turn even if it is due: its owner may compare with
+  // wake_time(), which does not move on before, and would set it again for ever.
+  const TimerId last = timers_->last_id;
+  auto it = timers_->by_time.begin();
+  while (it != timers_->by_time.end() && it->first.first <= now_) {
+    const auto key = it->first;
+    if (key.second <= last) {
+      Task task = std::move(it->second);
+      timers_->when.erase(key.second);
+      timers_->by_time.erase(it);
+      task();
+    }
+    it = timers_->by_time.upper_bound(key);
   }
 }
 

@@ -13,6 +13,12 @@ struct Recorder : TurnTask {
   std::function<void(Time)> on_turn;
 };
 
+struct GivenClock final : Clock {
+  Time Now() const override { return now; }
+  std::int64_t UnixMicros() const override { return now; }
+  Time now = kSecond;
+};
+
 TEST(Loop, CoresRunBeforeFlushersAndOnceATurn) {
   Loop loop("test");
   std::string order;
@@ -78,6 +84,23 @@ TEST(Loop, ATimerSetByATimerFires) {
   EXPECT_EQ(fired, 5);
 }
 
+TEST(Loop, ATimerThatATimerSetsInThePastWaitsForTheNextTurn) {
+  GivenClock clock;
+  Loop loop("driven", clock);
+  int fired = 0;
+  std::function<void()> again = [&] {
+    ++fired;
+    loop.RunAt(2 * kSecond, again);
+  };
+  loop.RunAt(2 * kSecond, again);
+  clock.now = 3 * kSecond;
+  for (int turn = 1; turn <= 3; ++turn) {
+    loop.DriveWake();
+    loop.DriveTurn([] {});
+    EXPECT_EQ(fired, turn);
+  }
+}
+
 TEST(Loop, AForgottenTaskDoesNotRunEvenFromWithinItsBatch) {
   Loop loop("test");
   bool ran = false;
@@ -91,12 +114,6 @@ TEST(Loop, AForgottenTaskDoesNotRunEvenFromWithinItsBatch) {
   loop.Run();
   EXPECT_FALSE(ran);
 }
-
-struct GivenClock final : Clock {
-  Time Now() const override { return now; }
-  std::int64_t UnixMicros() const override { return now; }
-  Time now = kSecond;
-};
 
 TEST(Loop, ADrivenLoopTurnsOnlyWhenItsOwnerSaysAndKnowsOnlyItsClock) {
   GivenClock clock;
