@@ -87,7 +87,9 @@ void WatchServices::SetFacts(const FactsPtr& facts) {
 void WatchServices::Admit(const mvcc::KeyRange& /*range*/, const Consistency& consistency,
                           std::string_view /*token*/, Done done) {
   node_.AskRound(consistency, std::make_unique<AdmissionReplier>(done),
-                 [done](const mvcc::ReadView& view, api::Replier&, const api::Served&) {
+                 [this, done](const mvcc::ReadView& view, api::Replier&, const api::Served&) {
+                   // A compaction that was done before the watch was asked for is known to it.
+                   hub_.OnView(published_, view.compact_revision);
                    done(OkStatus(), view.revision);
                  });
 }
