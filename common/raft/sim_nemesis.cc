@@ -43,6 +43,18 @@ void Isolate(SimCluster& cluster, int node) {
   }
 }
 
+// A leader dies with its entries half sent, once and again: so the thesis's figure 3.7 comes about.
+void LoseLeader(SimCluster& cluster, Rng& rng) {
+  const int leader = cluster.leader();
+  if (leader < 0) return;
+  cluster.ProposeAt(leader, static_cast<int>(rng.Between(1, 5)));
+  cluster.RunUntil(cluster.now() + rng.Between(1, 100 * kMillisecond));
+  if (cluster.up(leader)) cluster.Crash(leader);
+  for (int i = 0; i < kNemesisNodes; ++i) {
+    if (!cluster.up(i) && rng.Chance(0.4)) cluster.Restart(i);
+  }
+}
+
 void LosePower(SimCluster& cluster) {
   for (int i = 0; i < kNemesisNodes; ++i) {
     if (cluster.up(i)) cluster.Crash(i);
@@ -55,7 +67,7 @@ void LosePower(SimCluster& cluster) {
 void Disturb(SimCluster& cluster, Rng& rng) {
   const int node = static_cast<int>(rng.Below(kNemesisNodes));
   const int target = AnyLeader(cluster, rng);
-  switch (rng.Below(21)) {
+  switch (rng.Below(24)) {
     case 0:
       if (cluster.up(node)) {
         cluster.Crash(node);
@@ -85,6 +97,10 @@ void Disturb(SimCluster& cluster, Rng& rng) {
     case 8:
       cluster.Step(node, PeerGone{NodeId(rng.Below(kNemesisNodes) + 1)});
       return;
+    case 21:
+    case 22:
+    case 23:
+      return LoseLeader(cluster, rng);
     case 18:
     case 19:
       return Isolate(cluster, target);
@@ -128,8 +144,9 @@ void HealAll(SimCluster& cluster) {
 
 std::string RunNemesis(std::uint64_t seed) {
   Rng rng(seed, 1);
-  SimCluster cluster(seed, kNemesisNodes, rng.Between(50, 1000) * kMillisecond,
-                     rng.Chance(0.3) ? 1 : 4);
+  const Micros election = rng.Between(50, 1000) * kMillisecond;
+  const double skew = rng.Chance(0.3) ? 1 : 4;
+  SimCluster cluster(seed, kNemesisNodes, election, skew, rng.Chance(0.5) ? 1000 : 50);
   SimCluster::Faults faults;
   faults.drop = rng.Chance(0.5) ? 0 : rng.Unit() * 0.2;
   faults.duplicate = rng.Unit() * 0.2;

@@ -16,6 +16,10 @@ enum class Arena : std::uint8_t { kCluster, kCores };
 struct Planted {
   Mutant mutant;
   std::string_view name;
+  // What kills it: only a complaint of one of these counts, for a change of any kind gives a seed
+  // another course, which may meet something else. Names of checkers, or a part of the reason of
+  // an invariant that aborts, separated by commas.
+  std::string_view by;
   Arena arena = Arena::kCluster;
   // Seeds that have shown it, tried first: after a change they may be others.
   std::uint64_t known = 0;
