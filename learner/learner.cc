@@ -106,6 +106,7 @@ void Learner::WireTail() {
     core.tail().Input(replica::TailSource::PathChanged{std::move(path), rooted});
   };
   hooks.upstream_changed = [this](std::uint64_t) {
+    if (std::string host = tail_->local_host(); !host.empty()) local_host_ = std::move(host);
     renewer_->SetOwn(Own());
     renewer_->UpstreamChanged(runtime_.core().now());
   };
@@ -162,11 +163,12 @@ replica::Registration Learner::Own() const {
   own.name = options_.flags.name;
   own.role = replica::NodeRole::kLearner;
   own.client_urls =
-      node::AdvertisedUrls(options_.flags.advertise_client_urls, listening, "127.0.0.1");
+      node::AdvertisedUrls(options_.flags.advertise_client_urls, listening, local_host_);
   own.peer_urls =
-      node::AdvertisedUrls(options_.advertise_peer_urls, options_.listen_peer_urls, "127.0.0.1");
+      node::AdvertisedUrls(options_.advertise_peer_urls, options_.listen_peer_urls, local_host_);
   if (!options_.flags.listen_metrics_urls.empty()) {
-    own.metrics_url = options_.flags.listen_metrics_urls.front().ToString();
+    own.metrics_url =
+        node::AdvertisedUrls({}, options_.flags.listen_metrics_urls, local_host_).front();
   }
   own.boot = boot_time_;
   if (tail_ != nullptr) own.parent = tail_->sink().upstream_id();
@@ -190,6 +192,10 @@ void Learner::TellCandidates() {
                                    [&](const auto& c) { return c.address == address; });
     if (known) continue;
     candidates.list.push_back({address, id, other.role == replica::NodeRole::kVoter, false});
+  }
+  // Before the registry is here: those that this learner asks itself know more.
+  if (voters.addresses.empty()) {
+    for (const api::Url& url : options_.upstream) voters.addresses.push_back(url.ToString());
   }
   tier_->core().tail().Input(std::move(voters));
   tail_->Input(std::move(candidates));

@@ -66,6 +66,8 @@ class Learner {
   node::Runtime runtime_;
   std::unique_ptr<io::File> lock_;
   Identity identity_;
+  std::string local_host_ =
+      "127.0.0.1";  // by which the upstream is reached; a wildcard is told as it
   std::uint64_t boot_nonce_ = 0;
   std::int64_t boot_time_ = 0;
   std::unique_ptr<node::StoreTier> tier_;

@@ -87,6 +87,12 @@ void LogTail::Connect(const TailSink::Connect& connect) {
   started.Start();
 }
 
+std::string LogTail::local_host() const {
+  const auto it = links_.find(current_);
+  const io::Connection* const connection = it == links_.end() ? nullptr : it->second->connection();
+  return connection == nullptr ? std::string() : connection->local_host();
+}
+
 // Dials are repeated for as long as it takes: a reason is said once.
 void LogTail::Complain(std::string_view reason) {
   if (complaint_ == reason) return;

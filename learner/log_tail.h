@@ -41,6 +41,7 @@ class LogTail final : public node::RoundSender, private io::TurnTask {
   void SendRenewals(const replica::RenewBundle& bundle);
   const replica::TailSink& sink() const { return sink_; }
   bool up() const { return current_ != 0; }
+  std::string local_host() const;  // this machine's address on the way upstream; empty if none
   void Stop() { links_.clear(); }
 
  private:

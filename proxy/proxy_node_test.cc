@@ -335,7 +335,11 @@ TEST_F(ProxyNodeTest, MemberListShowsProxiesWhereTheVotersAre) {
 TEST_F(ProxyNodeTest, ALargeAnswerComesInParts) {
   learner.reply = std::string(3U << 20, 'x');
   Start({&leader, &learner});
-  EXPECT_EQ(AskAndWait(api::Method::kRange, "k").body.size(), 3U << 20);
+  Outcome& outcome = AskAndWait(api::Method::kRange, "k");
+  EXPECT_EQ(outcome.total, 3U << 20);
+  ASSERT_NE(outcome.source, nullptr);
+  Until([&] { return outcome.Drain(); });
+  EXPECT_EQ(outcome.body, learner.reply);
 }
 
 TEST_F(ProxyNodeTest, ANodeReachedByTwoAddressesHasOneConnection) {

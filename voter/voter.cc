@@ -157,8 +157,9 @@ node::Members Voter::StaticMembers() const {
     member.role = replica::NodeRole::kVoter;
     member.peer_urls = by_name.at(voter.name);
     if (voter.id == self_) {
+      // A wildcard is reached where the other voters reach this one.
       member.client_urls =
-          node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), "127.0.0.1");
+          node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), voter.host);
     }
     members.push_back(std::move(member));
   }
@@ -429,7 +430,8 @@ void Voter::TickRegistry() {
   keeper_->Expire(now, payloads);
   ProposeRegistry(std::move(payloads));
   TellTailSource();
-  const bool has_children = tier_->core().tail().connections() > 0;
+  // Other voters' connections ask for a round when they have reads; fresh for ever is for learners.
+  const bool has_children = tier_->core().tail().learners() > 0;
   tier_->core().Gate(replica::ReadGate::SetRefresh{has_children ? 100 * kMillisecond : 0});
   runtime_.core().RunAt(now + kRegistryTick, [this] { TickRegistry(); });
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/api/errors.h"
 #include "common/api/fake_call.h"
 #include "common/api/fake_watch_source.h"
 #include "etcd/rpc.pb.h"

@@ -129,6 +129,8 @@ void AsioConnection::Flush() {
     ClosePacket(out_, packet_);
     packet_ = std::string::npos;
   }
+  // Before the socket takes it: a sender may have stopped at what one write empties.
+  if (unsent_bytes() >= kFullBytes) was_full_ = true;
   while (sent_ < out_.size()) {
     const ssize_t n = ::send(socket_.native_handle(), out_.data() + sent_, out_.size() - sent_,
                              MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -155,9 +157,7 @@ void AsioConnection::Flush() {
     out_.erase(0, sent_);
     sent_ = 0;
   }
-  if (unsent_bytes() > kFullBytes) {
-    was_full_ = true;
-  } else if (was_full_) {
+  if (was_full_ && unsent_bytes() < kFullBytes) {
     was_full_ = false;
     if (handler_ != nullptr && state_ == State::kOpen) handler_->OnWritable(*this);
   }

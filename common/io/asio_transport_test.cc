@@ -24,6 +24,9 @@ struct Recorder : ConnectionHandler {
     }
     if (on_frame) on_frame(connection);
   }
+  void OnWritable(Connection& connection) override {
+    if (on_writable) on_writable(connection);
+  }
   void OnClosed(Connection&, const Status& reason) override {
     opened = nullptr;
     closed = reason;
@@ -37,6 +40,7 @@ struct Recorder : ConnectionHandler {
   bool stop_on_close = false;
   std::function<void(Connection&)> on_open;
   std::function<void(Connection&)> on_frame;
+  std::function<void(Connection&)> on_writable;
 };
 
 struct Pair : ::testing::Test {
@@ -101,6 +105,25 @@ TEST_F(Pair, EchoesFramesOfAllSizesInOrder) {
   ASSERT_NE(dialed.opened, nullptr);
   EXPECT_EQ(dialed.opened->peer().node_id, 2U);
   EXPECT_EQ(accepted.opened->peer().node_id, 1U);
+}
+
+// Whoever stopped at a full buffer hears of room also when all of it left in one write.
+TEST_F(Pair, OnWritableFollowsAFullBufferHoweverItLeft) {
+  int rounds = 0;
+  const auto fill = [&rounds](Connection& connection) {
+    Frame frame;
+    frame.type = FrameType::kPong;
+    const std::string payload(64U << 10, 'x');
+    frame.payload = payload;
+    while (connection.unsent_bytes() < 256U << 10) connection.Send(frame);
+    ++rounds;
+  };
+  dialed.on_open = fill;
+  dialed.on_writable = [&](Connection& connection) {
+    rounds < 20 ? fill(connection) : loop.Stop();
+  };
+  Run(Options(1, 7, "s"), Options(2, 7, "s"));
+  EXPECT_EQ(rounds, 20);
 }
 
 TEST_F(Pair, AWrongSecretIsRefusedByTheDialerAlready) {

@@ -37,7 +37,7 @@ class ConnectionHandler {
   virtual void OnOpen(Connection& connection) = 0;
   // The frame's views live until the method returns.
   virtual void OnFrame(Connection& connection, const Frame& frame) = 0;
-  // unsent_bytes() fell below 256 KiB after having been above.
+  // unsent_bytes() fell below 256 KiB after having reached it.
   virtual void OnWritable(Connection& /*connection*/) {}
   // The last use of `connection`.
   virtual void OnClosed(Connection& connection, const Status& reason) = 0;

@@ -52,6 +52,7 @@ class MemoryBackend final : public KvBackend {
               const std::function<bool(std::string_view, std::string_view)>& visit) const override;
   Status Flush() override;
   Status CompactRange(std::string_view begin, std::string_view end) override;
+  void StopCompacting() override {}
   std::uint64_t DiskBytes() const override;
 
  private:

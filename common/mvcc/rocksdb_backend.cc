@@ -1,5 +1,6 @@
 #include "common/mvcc/rocksdb_backend.h"
 
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -152,12 +153,15 @@ class RocksDbBackend final : public KvBackend {
 
   Status CompactRange(std::string_view begin, std::string_view end) override {
     rocksdb::CompactRangeOptions compact;
+    compact.canceled = &stop_compacting_;
     compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
     const rocksdb::Slice low = ToSlice(begin);
     const rocksdb::Slice high = ToSlice(end);
     return ToStatus(
         db_->CompactRange(compact, Handle(Family::kRev), &low, end.empty() ? nullptr : &high));
   }
+
+  void StopCompacting() override { stop_compacting_ = true; }
 
   std::uint64_t DiskBytes() const override {
     std::uint64_t total = 0;
@@ -191,6 +195,7 @@ class RocksDbBackend final : public KvBackend {
   rocksdb::ReadOptions read_;
   rocksdb::FlushOptions flush_;
   rocksdb::WriteBatch batch_;  // of the writer; keeps its buffer
+  std::atomic<bool> stop_compacting_{false};
 };
 
 }  // namespace

@@ -104,6 +104,8 @@ class KvBackend {
   // Gives the space of erased rows of kRev in [begin, end) back to the system (etcd's Defragment);
   // an empty end: to the last key. The backend also does so by itself in time. Slow; any thread.
   virtual Status CompactRange(std::string_view begin, std::string_view end) = 0;
+  // Before the end: a CompactRange that is under way, or comes later, fails soon. Any thread.
+  virtual void StopCompacting() = 0;
   virtual std::uint64_t DiskBytes() const = 0;
 };
 

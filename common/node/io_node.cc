@@ -60,6 +60,9 @@ void IoNode::Serve(const api::Request& request, std::unique_ptr<api::Replier> re
       return ServeHashKv(request, std::move(replier));
     case api::Method::kAlarm:
       return ServeAlarm(request, std::move(replier));
+    case api::Method::kDefragment:
+      defragments_.push_back(std::move(replier));
+      return core_.Defragment();
     case api::Method::kMoveLeader:
       return ServeMoveLeader(request, std::move(replier));
     case api::Method::kClusterStatus:

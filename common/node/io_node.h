@@ -44,6 +44,7 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
   void ServeAsked(int slot) override;
   void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) override;
   void WritesDone(std::vector<WriteOutcome> outcomes) override;
+  void Defragmented(const Status& status) override;
   void FactsChanged(const FactsPtr& facts) override;
 
   const FactsPtr& facts() const { return facts_; }
@@ -100,6 +101,7 @@ class IoNode final : public api::Node, public IoPort, private io::TurnTask {
   std::vector<WriteIntent> intents_;
   std::vector<Parked> parked_;
   std::vector<Move> moves_;
+  std::vector<std::unique_ptr<api::Replier>> defragments_;
   Time parked_retry_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;

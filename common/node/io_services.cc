@@ -122,6 +122,7 @@ void IoServices::Tick() {
   figures_.applied.store(view.applied.value(), std::memory_order_relaxed);
   figures_.revision.store(view.revision, std::memory_order_relaxed);
   figures_.fresh_as_of.store(view.fresh_as_of, std::memory_order_relaxed);
+  figures_.received.store(requests_.received(), std::memory_order_relaxed);
   const Micros since = loop_.now() - counted_at_;
   if (since < kSecond) return;
   const std::uint64_t count = metrics_.requests() + requests_.received();

@@ -33,11 +33,13 @@ struct IoSettings {
   rpc::HttpHandler http;
 };
 
-// Of the view that this loop answers from, as of its last tick. The loop writes, any thread reads.
+// Of the view that this loop answers from, and of what proxies and other nodes asked of it, as of
+// its last tick. The loop writes, any thread reads.
 struct ViewFigures {
   std::atomic<std::uint64_t> applied{0};
   std::atomic<std::int64_t> revision{0};
   std::atomic<Time> fresh_as_of{0};  // 0: no read round was completed yet
+  std::atomic<std::uint64_t> received{0};
 };
 
 // One io loop of a voter or learner: its clients' gRPC methods, its internal request connections,
@@ -68,6 +70,7 @@ class IoServices final : public IoPort {
   void WritesDone(std::vector<WriteOutcome> outcomes) override {
     node_.WritesDone(std::move(outcomes));
   }
+  void Defragmented(const Status& status) override { node_.Defragmented(status); }
   void FactsChanged(const FactsPtr& facts) override;
 
  private:

@@ -152,6 +152,14 @@ void IoNode::ServeMoveLeader(const api::Request& request, std::unique_ptr<api::R
   if (to != facts_->node) core_.MoveLeader(to);
 }
 
+void IoNode::Defragmented(const Status& status) {
+  api::Served served;
+  served.by = facts_->node;
+  for (const auto& replier : std::exchange(defragments_, {})) {
+    status.ok() ? replier->Ok({}, served) : replier->Fail(status);  // etcd's has no header
+  }
+}
+
 void IoNode::FinishMoves(Time now) {
   if (moves_.empty()) return;
   std::vector<Move> going;

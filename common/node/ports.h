@@ -68,6 +68,8 @@ class CorePort {
   virtual void Propose(int loop, std::vector<WriteIntent> intents) = 0;
   // Hands leadership to that voter, if this process leads; who leads then shows in the facts.
   virtual void MoveLeader(NodeId to) = 0;
+  // Gives the store's unused space back, in the background; Defragmented follows on every loop.
+  virtual void Defragment() = 0;
   // The loop has watchers (or none any more): whether it wants Events.
   virtual void WantEvents(int loop, bool wanted) = 0;
   // Signs of life that came over one of loop `loop`'s connections, on their way to the leader.
@@ -84,6 +86,7 @@ class IoPort {
   // this loop wants them. The view itself may be seen before.
   virtual void ViewPublished(Revision revision, const std::vector<mvcc::EventBatchPtr>& events) = 0;
   virtual void WritesDone(std::vector<WriteOutcome> outcomes) = 0;
+  virtual void Defragmented(const Status& status) = 0;
   virtual void FactsChanged(const FactsPtr& facts) = 0;
 };
 

@@ -58,6 +58,7 @@ void ReplicaCore::Start() {
 }
 
 Status ReplicaCore::Stop() {
+  store_.backend().StopCompacting();
   flusher_.reset();
   return store_.Flush();
 }
@@ -78,6 +79,13 @@ void ReplicaCore::Propose(int loop, std::vector<WriteIntent> intents) {
 void ReplicaCore::MoveLeader(NodeId to) {
   loop_.Post([this, to] {
     if (hooks_.move_leader) hooks_.move_leader(to);
+  });
+}
+
+void ReplicaCore::Defragment() {
+  loop_.Post([this] {
+    defragment_ = true;
+    loop_.Wake(*this, io::Loop::Phase::kCore);
   });
 }
 
@@ -200,24 +208,32 @@ void ReplicaCore::PerformGate() {
 }
 
 void ReplicaCore::MaybeFlush() {
-  if (flushing_ || store_.flushed() == applied_) return;
-  const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
-  // A flush that failed leaves the bytes where they are: no second one at once.
-  if (!due && (store_.unflushed_bytes() < options_.flush_bytes ||
-               loop_.now() - last_flush_ < kFlushCheck)) {
-    return;
-  }
+  if (flushing_ || (!defragment_ && !FlushDue())) return;
   flusher_.reset();
   flushing_ = true;
   last_flush_ = loop_.now();
-  flusher_ = runtime_.host().Run([this] { RunFlush(); });
+  flusher_ = runtime_.host().Run(
+      [this, defragment = std::exchange(defragment_, false)] { RunFlush(defragment); });
+}
+
+bool ReplicaCore::FlushDue() const {
+  if (store_.flushed() == applied_) return false;
+  const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
+  // A flush that failed leaves the bytes where they are: no second one at once.
+  return due || (store_.unflushed_bytes() >= options_.flush_bytes &&
+                 loop_.now() - last_flush_ >= kFlushCheck);
 }
 
 // On the flush thread.
-void ReplicaCore::RunFlush() {
+void ReplicaCore::RunFlush(bool defragment) {
   const Status status = store_.Flush();
-  loop_.Post([this, status] {
+  Status defragmented = status;
+  if (defragment && status.ok()) defragmented = store_.backend().CompactRange("", "");
+  loop_.Post([this, status, defragment, defragmented] {
     flushing_ = false;
+    for (int loop = 0; defragment && loop < static_cast<int>(ios_.size()); ++loop) {
+      OnIo(loop, [defragmented](IoPort& io) { io.Defragmented(defragmented); });
+    }
     if (!status.ok()) {
       COPPICE_LOG(kError, "cannot flush the store: {}; the log keeps what it would have saved",
                   MessageOf(status));

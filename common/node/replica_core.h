@@ -73,6 +73,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void ReadsWait(int loop, int slot) override;
   void Propose(int loop, std::vector<WriteIntent> intents) override;
   void MoveLeader(NodeId to) override;
+  void Defragment() override;
   void WantEvents(int loop, bool wanted) override;
   void Renewals(int loop, replica::RenewBundle bundle) override;
 
@@ -105,7 +106,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   bool TryApply(const Batch& batch);
   void PerformGate();
   void MaybeFlush();
-  void RunFlush();
+  bool FlushDue() const;
+  void RunFlush(bool defragment);
   void ArmTimer();
   template <typename F>
   void OnIo(int loop, F&& act);  // on that loop's thread: a call if it is this one
@@ -130,6 +132,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Time timer_at_ = kNever;
   Time last_flush_ = 0;
   bool flushing_ = false;
+  bool defragment_ = false;  // asked for, not begun
   std::unique_ptr<Host::Background> flusher_;
 };
 

@@ -17,7 +17,7 @@ bool Same(const Facts& a, const Facts& b) {
   return a.leader == b.leader && a.is_leader == b.is_leader && a.confirmed == b.confirmed &&
          a.ready == b.ready && a.draining == b.draining && a.term == b.term &&
          a.registry_version == b.registry_version && a.alarms == b.alarms && a.parent == b.parent &&
-         a.cluster_id == b.cluster_id && a.members != nullptr;
+         a.known_commit == b.known_commit && a.cluster_id == b.cluster_id && a.members != nullptr;
 }
 
 }  // namespace
@@ -89,6 +89,13 @@ void StoreTier::AddGauges() {
         if (fresh_as_of == 0) return -1.0;
         return static_cast<double>(clock.Now() - fresh_as_of) / kSecond;
       });
+  for (const auto& io : ios_) {
+    metrics_.AddCounterFunction(
+        "coppice_forwarded_requests_total", "Requests that proxies and other nodes sent on to here",
+        {}, [&figures = io->figures()] {
+          return static_cast<double>(figures.received.load(std::memory_order_relaxed));
+        });
+  }
 }
 
 std::string StoreTier::NotReady() const {

@@ -127,6 +127,14 @@ void TailServer::ArmTimer() {
   });
 }
 
+std::size_t TailServer::learners() const {
+  std::size_t count = 0;
+  for (const auto& [id, connection] : connections_) {
+    count += connection->peer().role == io::ProcessRole::kLearner ? 1 : 0;
+  }
+  return count;
+}
+
 void TailServer::CloseAll(const Status& reason) {
   std::vector<io::Connection*> open;
   for (const auto& [id, connection] : connections_) open.push_back(connection);

@@ -33,7 +33,7 @@ class TailServer final : public io::ConnectionHandler, private io::TurnTask {
   // The entries of a TailEntries frame go out before it.
   void Answer(std::uint64_t child, std::uint64_t child_id, bool ok, Index index);
   const replica::TailSource& source() const { return source_; }
-  std::size_t connections() const { return connections_.size(); }
+  std::size_t learners() const;  // connected here; voters ask for rounds only when they have reads
   void CloseAll(const Status& reason);
 
   void OnOpen(io::Connection& connection) override;

@@ -12,6 +12,7 @@ struct NoCore final : CorePort {
   void ReadsWait(int /*loop*/, int /*slot*/) override {}
   void Propose(int /*loop*/, std::vector<WriteIntent> /*intents*/) override {}
   void MoveLeader(NodeId /*to*/) override {}
+  void Defragment() override {}
   void WantEvents(int /*loop*/, bool wants) override { wanted = wants; }
   void Renewals(int /*loop*/, replica::RenewBundle /*bundle*/) override {}
   bool wanted = false;

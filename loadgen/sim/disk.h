@@ -72,6 +72,7 @@ class SimBackend final : public mvcc::KvBackend {
   Status CompactRange(std::string_view begin, std::string_view end) override {
     return rows_.CompactRange(begin, end);
   }
+  void StopCompacting() override {}
   std::uint64_t DiskBytes() const override { return rows_.DiskBytes(); }
 
  private:
