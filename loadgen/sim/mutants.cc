@@ -15,8 +15,8 @@ void Only(Plan& plan, std::initializer_list<FaultKind> kinds, Micros interval) {
   }
 }
 
-// Leaders that are cut off while clients still ask them.
-void Leaders(Plan& plan) {
+// New leaders whose commit index lags, as they lost the old one in the middle of writes.
+void ManyLeaders(Plan& plan) {
   Only(plan,
        {FaultKind::kIsolate, FaultKind::kPartition, FaultKind::kOneWay, FaultKind::kPause,
         FaultKind::kReset, FaultKind::kKill},
@@ -25,6 +25,27 @@ void Leaders(Plan& plan) {
   plan.operations_per_second = 150;
   plan.latency = 5 * kMillisecond;
   plan.jitter = 5 * kMillisecond;
+}
+
+// An old leader, with clients on its side, whose clock is slower than those that elect the new one:
+// no other delay makes it believe so long that it leads.
+void TwoLeaders(Plan& plan) {
+  Only(plan, {FaultKind::kPartition, FaultKind::kClockRate}, 2 * kSecond);
+  plan.intervals[static_cast<std::size_t>(FaultKind::kClockRate)] = 300 * kMillisecond;
+  plan.voters = 7;
+  plan.learners = 0;
+  plan.clients = 12;
+  plan.heartbeat = 150 * kMillisecond;
+  plan.election_timeout = 1800 * kMillisecond;
+  plan.operations_per_second = 300;
+  plan.latency = 300;
+  plan.jitter = 100;
+}
+
+// Rounds that are asked anew while the first answer is on its way.
+void SlowRounds(Plan& plan) {
+  Only(plan, {FaultKind::kSlowLink, FaultKind::kPause}, 700 * kMillisecond);
+  plan.operations_per_second = 200;
 }
 
 // Voters that get entries which are committed already, and die while they write them.
@@ -41,6 +62,7 @@ void Pauses(Plan& plan) {
   plan.operations_per_second = 200;
 }
 
+// Answers that are lost on their way to a proxy.
 void LostConnections(Plan& plan) {
   Only(plan, {FaultKind::kReset, FaultKind::kKill}, 800 * kMillisecond);
   plan.operations_per_second = 150;
@@ -48,46 +70,80 @@ void LostConnections(Plan& plan) {
 }
 
 constexpr Planted kPlanted[] = {
-    {Mutant::kCountLearnerAck, "count a Raft learner's acknowledgement",
-     "Leader Completeness, State Machine Safety, one entry is committed at an index",
-     Arena::kCores},
-    {Mutant::kCommitOldTerm, "commit an older term's entry by count",
-     "Raft: leader completeness, Raft: state machine safety, Leader Completeness, State Machine "
-     "Safety, one entry is committed at an index",
-     Arena::kCores},
-    {Mutant::kSkipOwnTermCheck, "skip the own-term check of ReadIndex",
-     "L1, register, a read sees all acknowledged before it came", Arena::kCluster, 0, Leaders},
-    {Mutant::kRoundBeforeReceipt, "start the quorum round before receipt",
-     "L1, register, a read sees all acknowledged before it came", Arena::kCluster, 0, Leaders},
-    {Mutant::kReuseReadId, "reuse a ReadIndex id on retry", "L1, B1, register", Arena::kCluster, 0,
-     Leaders},
-    {Mutant::kServeBeforeApplied, "serve before applied >= index", "L1, register"},
-    {Mutant::kStampAfterProbe, "stamp `fresh_as_of` after the probe", "B1"},
-    {Mutant::kTakeRelaysStamp, "take the relay's stamp for one's own", "B1, L1, register"},
-    {Mutant::kAckBeforeFsync, "acknowledge before fsync", "U3, Start"},
-    {Mutant::kReplyBeforeCommit, "reply before commit",
-     "U3, U2, U4, U5, Raft: state machine safety"},
-    {Mutant::kVoteBeforeSave, "send a vote before saving it",
-     "U3, Raft: election safety, Election Safety"},
-    {Mutant::kDropDirectoryFsync, "drop a directory's fsync", "U3, Start"},
-    {Mutant::kCutDamagedLog, "cut a damaged WAL in the middle", "U3, Raft: leader completeness"},
-    {Mutant::kResumeWatchLate, "resume a watch one revision late", "W4"},
-    {Mutant::kResumeWatchEarly, "resume a watch one revision early", "W2"},
-    {Mutant::kProgressAhead, "progress ahead of events", "W10"},
-    {Mutant::kSplitRevision, "split a revision", "W3"},
-    {Mutant::kJoinSeesPastTwice, "let a joining watcher see its past twice", "W12, W2"},
-    {Mutant::kHalfTransaction, "expose half a transaction", "W3, U1, L1"},
-    {Mutant::kCompactWrongBoundary, "a compaction that keeps the wrong boundary", "S2, U4"},
-    {Mutant::kRewriteHeader, "rewrite a unary reply's `header.revision` in the proxy", "U1, S1"},
-    {Mutant::kAdmitByEarlierClock, "admit a bounded read by a clock read before it arrived", "B1",
-     Arena::kCluster, 0, Pauses},
-    {Mutant::kServePastBound, "route a bounded read to a learner past its bound", "B1"},
-    {Mutant::kApplyPastDisk, "apply past what the own disk holds", "U3, Start", Arena::kCluster, 0,
-     DyingInDisk},
-    {Mutant::kSendTwice, "send a mutation twice after its outcome became unknown", "once",
-     Arena::kCluster, 0, LostConnections},
-    {Mutant::kAdmitByAnotherView, "admit by one view and serve from another", "B2, B1, L1"},
-    {Mutant::kHeaderGoesBack, "let a header on a watch stream go back", "watch-header"},
+    {.mutant = Mutant::kCountLearnerAck,
+     .name = "count a Raft learner's acknowledgement",
+     .by = "Leader Completeness, State Machine Safety, one entry is committed at an index",
+     .arena = Arena::kCores},
+    {.mutant = Mutant::kCommitOldTerm,
+     .name = "commit an older term's entry by count",
+     .by = "Raft: leader completeness, Raft: state machine safety, Leader Completeness, State "
+           "Machine Safety, one entry is committed at an index",
+     .arena = Arena::kCores},
+    {.mutant = Mutant::kSkipOwnTermCheck,
+     .name = "skip the own-term check of ReadIndex",
+     .by = "L1, register, a read sees all acknowledged before it came",
+     .bias = ManyLeaders},
+    {.mutant = Mutant::kRoundBeforeReceipt,
+     .name = "start the quorum round before receipt",
+     .by = "L1, register, a read sees all acknowledged before it came",
+     .bias = TwoLeaders},
+    {.mutant = Mutant::kReuseReadId,
+     .name = "reuse a ReadIndex id on retry",
+     .by = "L1, B1, register",
+     .bias = SlowRounds},
+    {.mutant = Mutant::kServeBeforeApplied,
+     .name = "serve before applied >= index",
+     .by = "L1, register"},
+    {.mutant = Mutant::kStampAfterProbe, .name = "stamp `fresh_as_of` after the probe", .by = "B1"},
+    {.mutant = Mutant::kTakeRelaysStamp,
+     .name = "take the relay's stamp for one's own",
+     .by = "B1, L1, register"},
+    {.mutant = Mutant::kAckBeforeFsync, .name = "acknowledge before fsync", .by = "U3, Start"},
+    {.mutant = Mutant::kReplyBeforeCommit,
+     .name = "reply before commit",
+     .by = "U3, U2, U4, U5, Raft: state machine safety"},
+    {.mutant = Mutant::kVoteBeforeSave,
+     .name = "send a vote before saving it",
+     .by = "U3, Raft: election safety, Election Safety"},
+    {.mutant = Mutant::kDropDirectoryFsync, .name = "drop a directory's fsync", .by = "U3, Start"},
+    {.mutant = Mutant::kCutDamagedLog,
+     .name = "cut a damaged WAL in the middle",
+     .by = "U3, Raft: leader completeness"},
+    {.mutant = Mutant::kResumeWatchLate, .name = "resume a watch one revision late", .by = "W4"},
+    {.mutant = Mutant::kResumeWatchEarly, .name = "resume a watch one revision early", .by = "W2"},
+    {.mutant = Mutant::kProgressAhead, .name = "progress ahead of events", .by = "W10"},
+    {.mutant = Mutant::kSplitRevision, .name = "split a revision", .by = "W3"},
+    {.mutant = Mutant::kJoinSeesPastTwice,
+     .name = "let a joining watcher see its past twice",
+     .by = "W12, W2"},
+    {.mutant = Mutant::kHalfTransaction, .name = "expose half a transaction", .by = "W3, U1, L1"},
+    {.mutant = Mutant::kCompactWrongBoundary,
+     .name = "a compaction that keeps the wrong boundary",
+     .by = "S2, U4"},
+    {.mutant = Mutant::kRewriteHeader,
+     .name = "rewrite a unary reply's `header.revision` in the proxy",
+     .by = "U1, S1"},
+    {.mutant = Mutant::kAdmitByEarlierClock,
+     .name = "admit a bounded read by a clock read before it arrived",
+     .by = "B1",
+     .bias = Pauses},
+    {.mutant = Mutant::kServePastBound,
+     .name = "route a bounded read to a learner past its bound",
+     .by = "B1"},
+    {.mutant = Mutant::kApplyPastDisk,
+     .name = "apply past what the own disk holds",
+     .by = "U3, Start",
+     .bias = DyingInDisk},
+    {.mutant = Mutant::kSendTwice,
+     .name = "send a mutation twice after its outcome became unknown",
+     .by = "once",
+     .bias = LostConnections},
+    {.mutant = Mutant::kAdmitByAnotherView,
+     .name = "admit by one view and serve from another",
+     .by = "B2, B1, L1"},
+    {.mutant = Mutant::kHeaderGoesBack,
+     .name = "let a header on a watch stream go back",
+     .by = "watch-header"},
 };
 static_assert(std::size(kPlanted) == static_cast<std::size_t>(Mutant::kEnd));
 

@@ -14,14 +14,14 @@ namespace coppice::sim {
 enum class Arena : std::uint8_t { kCluster, kCores };
 
 struct Planted {
-  Mutant mutant;
+  Mutant mutant = Mutant::kEnd;
   std::string_view name;
-  // What kills it: only a complaint of one of these counts, for a change of any kind gives a seed
-  // another course, which may meet something else. Names of checkers, or a part of the reason of
-  // an invariant that aborts, separated by commas.
+  // Whose business it is, separated by ", ": only a complaint of one of these kills it, for any
+  // change gives a seed another course, which may meet something else. Names of checkers, or
+  // reasons of invariants that abort.
   std::string_view by;
   Arena arena = Arena::kCluster;
-  // Seeds that have shown it, tried first: after a change they may be others.
+  // A seed that has shown it, tried first; after a change it may be another.
   std::uint64_t known = 0;
   // Makes the rule matter in most seeds; null: it does anyway.
   void (*bias)(Plan&) = nullptr;
