@@ -159,6 +159,20 @@ def simulator(step):
     step.failed += failed if code == 0 else max(failed, 1)
 
 
+def mutants(step):
+    """One case for each mistake planted in the production's code (docs/correctness.md, Mutants)."""
+    folder = os.path.join(ROOT, "build-mutants")
+    step.must("cmake", "--preset", "release", "-B", folder, "-DCOPPICE_MUTANTS=ON")
+    step.must("cmake", "--build", folder, "--parallel", str(step.jobs),
+              "--target", "coppice-sim-mutants")
+    code, output = step.run(os.path.join(folder, "bin/coppice-sim-mutants"),
+                            "--jobs", str(step.jobs), output=True)
+    rows = re.findall(r"^\| (?!mutant )(.*) \|$", output, re.M)
+    survivors = sum("SURVIVED" in row for row in rows)
+    step.passed += len(rows) - survivors
+    step.failed += survivors if code == 0 else max(survivors, 1)
+
+
 def sanitized(preset, folder, label):
     """The tests with `label`, without those of grpc++: it is not instrumented, so that sanitizers
     see errors in it that are none."""
@@ -204,11 +218,12 @@ STEPS = [
     ("sim", simulator, 900),
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
+    ("mutants", mutants, 1500),
     ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), "unit"), 1200),
     ("fuzz", fuzz, 900),
     ("tsan", threads, 900),
 ]
-SLOW = {"clang-tidy", "asan-ubsan", "fuzz", "tsan"}
+SLOW = {"clang-tidy", "mutants", "asan-ubsan", "fuzz", "tsan"}
 SANITIZERS = {"asan-ubsan", "fuzz", "tsan"}
 
 

@@ -51,6 +51,7 @@ class RaftDriver final : private io::TurnTask {
   const raft::Core& core() const { return *core_; }
   const raft::Status& status() const { return status_; }
   const wal::Wal& wal() const { return *wal_; }
+  bool stalled() const { return stalled_; }  // the disk has no space: the last turn's output waits
   std::size_t queued_proposals() const { return proposals_.proposals.size(); }
 
  private:

@@ -7,6 +7,7 @@
 #include "common/api/errors.h"
 #include "common/api/parse.h"
 #include "common/base/entry.h"
+#include "common/base/mutant.h"
 
 namespace coppice::node {
 namespace {
@@ -168,7 +169,7 @@ void IoNode::Park(const api::Request& request, std::unique_ptr<api::Replier> rep
 }
 
 void IoNode::OnTurn(Time now) {
-  reads_.OnTurn(now);
+  reads_.OnTurn(COPPICE_MUTANT(kAdmitByEarlierClock) ? loop_.wake_time() : now);
   if (!intents_.empty()) core_.Propose(options_.index, std::exchange(intents_, {}));
   Expire(now);
   FinishMoves(now);

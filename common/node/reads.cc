@@ -64,11 +64,9 @@ void Reads::OnTurn(Time now) {
       if (read->consistency.mode != ReadMode::kLinearizable) Note(*read);
     }
     Warm(view);
-    const Micros before = COPPICE_MUTANT(kAdmitByEarlierClock) ? 100 * kMillisecond : 0;
-    const Time admitted_at = now - before;
     for (std::unique_ptr<Pending>& read : arrived_) {
       Pending& pending = *read.release();  // the queue's, or Answer's
-      const replica::ReadVerdict verdict = queue_.Admit(admitted_at, facts, pending);
+      const replica::ReadVerdict verdict = queue_.Admit(now, facts, pending);
       if (verdict != replica::ReadVerdict::kQueued) Answer(now, pending, verdict);
     }
     arrived_.clear();

@@ -35,6 +35,9 @@ Time Core::NextDeadline() const {
 Status Core::status() const {
   return impl_->status();
 }
+HardState Core::hard_state() const {
+  return impl_->hard_state();
+}
 Term Core::TermAt(Index index) const {
   return impl_->log().TermAt(index);
 }

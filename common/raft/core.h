@@ -170,6 +170,7 @@ class Core {
   Time NextDeadline() const;  // when a Timer input is due; kNever if none
 
   Status status() const;
+  HardState hard_state() const;  // as it is to be on disk before anything that follows is sent
   // Entries still in memory from `from` on, at most `bytes_max` (one at least), none above the
   // commit index: what the log's subscribers read. Empty if `from` is below the window or above
   // commit.

@@ -23,6 +23,7 @@ class Core::Impl {
   void Step(Time now, Input input, Output& out);
   Time NextDeadline() const;
   Status status() const;
+  HardState hard_state() const { return {term_, vote_, commit_}; }
   const Log& log() const { return log_; }
   Index commit() const { return commit_; }
   bool WantsSnapshot(Index index, Term term) const;

@@ -8,8 +8,9 @@
 
 namespace coppice::raft {
 
-SimCluster::SimCluster(std::uint64_t seed, int nodes, Micros election_timeout, double skew)
-    : election_timeout_(election_timeout), rng_(seed) {
+SimCluster::SimCluster(std::uint64_t seed, int nodes, Micros election_timeout, double skew,
+                       std::size_t append_bytes_max)
+    : election_timeout_(election_timeout), append_bytes_max_(append_bytes_max), rng_(seed) {
   for (int i = 0; i < nodes; ++i) configurations_[Index(0)].voters.push_back(Id(i));
   nodes_.resize(static_cast<std::size_t>(nodes));
   for (Node& node : nodes_) node.rate = std::pow(skew, 2 * rng_.Unit() - 1);
@@ -82,7 +83,7 @@ void SimCluster::Restart(int node) {
   config.election_timeout = election_timeout_;
   config.heartbeat_interval = election_timeout_ / 10;
   config.window_bytes_max = 2000;
-  config.append_bytes_max = 1000;
+  config.append_bytes_max = append_bytes_max_;
   n.timer = kNever;
   n.core = std::make_unique<Core>(config, Boot(n), Rng(rng_.Next()), LocalTime(n));
   ArmTimer(node);

@@ -28,8 +28,10 @@ class SimCluster {
     Micros turn_max = 0;  // inputs of this long share an Output
   };
 
-  // Clocks run at rates between 1 / skew and skew.
-  SimCluster(std::uint64_t seed, int nodes, Micros election_timeout = kSecond, double skew = 1);
+  // Clocks run at rates between 1 / skew and skew. Messages of few bytes leave logs half
+  // replicated.
+  SimCluster(std::uint64_t seed, int nodes, Micros election_timeout = kSecond, double skew = 1,
+             std::size_t append_bytes_max = 1000);
 
   void set_faults(const Faults& faults) { faults_ = faults; }
   void RunUntil(Time until);
@@ -112,6 +114,7 @@ class SimCluster {
   BootState Boot(const Node& node) const;
 
   const Micros election_timeout_;
+  const std::size_t append_bytes_max_;
   Rng rng_;
   Time now_ = kSecond;
   std::uint64_t sequence_ = 0;

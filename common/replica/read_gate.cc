@@ -183,6 +183,7 @@ void ReadGate::On(Time /*now*/, const Resumed& /*in*/, Output& out) {
 // Whoever was in a round that failed waits again, in front of nobody: the next round takes all.
 void ReadGate::Requeue(Time now, Round& round) {
   retired_[retired_next_++ % retired_.size()] = {round.id, round.sent_at};
+  if (COPPICE_MUTANT(kReuseReadId)) next_id_ = round.id - 1;
   for (std::size_t slot = 0; slot < kGateSlots; ++slot) {
     waiting_.loops[slot] |= round.members.loops[slot];
   }
@@ -268,9 +269,7 @@ std::uint64_t ReadGate::FreshId() {
 void ReadGate::Send(Time now, Output& out) {
   const auto round =
       std::find_if(rounds_.begin(), rounds_.end(), [](const Round& r) { return r.id == 0; });
-  const Retired& last = retired_[(retired_next_ + retired_.size() - 1) % retired_.size()];
-  const bool reuse = COPPICE_MUTANT(kReuseReadId) && last.id != 0 && rounds_out() == 0;
-  round->id = reuse ? last.id : FreshId();
+  round->id = FreshId();
   round->sent_at = now;
   round->relaxed = !waiting_.urgent;
   round->stamped = true;

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <ctime>
@@ -82,11 +84,12 @@ void WriteAll(int fd, std::string_view data) {
   }
 }
 
-[[noreturn]] void Work(int fd, RunOptions options) {
+using Run = std::function<RunResult(std::uint64_t seed)>;
+
+[[noreturn]] void Work(int fd, const Run& run) {
   std::uint64_t seed = 0;
   while (ReadAll(fd, reinterpret_cast<char*>(&seed), sizeof seed)) {
-    options.seed = seed;
-    const std::string bytes = Encode(RunSeed(options));
+    const std::string bytes = Encode(run(seed));
     std::string message;
     PutLe(message, static_cast<std::uint32_t>(bytes.size()));
     WriteAll(fd, message + bytes);
@@ -98,7 +101,7 @@ void WriteAll(int fd, std::string_view data) {
 
 class Worker {
  public:
-  Worker(const RunOptions& options) : options_(options) {}  // NOLINT(google-explicit-constructor)
+  explicit Worker(Run run) : run_(std::move(run)) {}
   ~Worker() { Stop(); }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -134,6 +137,7 @@ class Worker {
       ::close(fd_);
       result_.crash = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                           : fmt::format("exit {}", WEXITSTATUS(status));
+      if (const std::string words = LastWords(); !words.empty()) result_.crash += ", " + words;
     }
     return std::move(result_);
   }
@@ -147,25 +151,41 @@ class Worker {
   void Fork() {
     int fds[2];
     COPPICE_CHECK(::socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    if (said_ >= 0) ::close(said_);
+    said_ = ::memfd_create("stderr", MFD_CLOEXEC);
+    COPPICE_CHECK(said_ >= 0);
     pid_ = ::fork();
     COPPICE_CHECK(pid_ >= 0);
     if (pid_ == 0) {
       ::close(fds[0]);
-      Work(fds[1], options_);
+      ::dup2(said_, STDERR_FILENO);
+      Work(fds[1], run_);
     }
     ::close(fds[1]);
     fd_ = fds[0];
   }
+  // The last line of what it wrote to stderr: an invariant that was broken, mostly.
+  std::string LastWords() const {
+    char buffer[2000];
+    const off_t size = ::lseek(said_, 0, SEEK_END);
+    const off_t from = std::max<off_t>(0, size - static_cast<off_t>(sizeof buffer));
+    const ssize_t n = ::pread(said_, buffer, sizeof buffer, from);
+    std::string_view text(buffer, static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+    return std::string(text.substr(text.rfind('\n') + 1));
+  }
   void Stop() {
+    if (said_ >= 0) ::close(said_);
     if (pid_ < 0) return;
     ::close(fd_);
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
 
-  const RunOptions options_;
+  const Run run_;
   pid_t pid_ = -1;
   int fd_ = -1;
+  int said_ = -1;  // its stderr, in memory
   bool busy_ = false;
   bool hung_ = false;
   std::time_t began_ = 0;

@@ -12,7 +12,8 @@ namespace coppice::sim {
 struct SeedResult {
   std::uint64_t seed = 0;
   bool again = false;  // the second run of it
-  std::string crash;   // how the process that ran it died; empty: it did not
+  // How the process that ran it died, and what it said last; empty: it did not.
+  std::string crash;
   RunResult run;
 };
 
@@ -21,7 +22,7 @@ struct SeedResult {
 struct JobOptions {
   int jobs = 1;
   int seconds_max = 120;  // of real time for a seed; then it counts as hung
-  RunOptions run;         // but for the seed
+  std::function<RunResult(std::uint64_t seed)> run;  // in a worker
 };
 void RunJobs(const JobOptions& options,
              const std::function<bool(std::uint64_t& seed, bool& again)>& next,

@@ -79,7 +79,10 @@ class Campaign {
   int Run() {
     JobOptions options;
     options.jobs = flags_.jobs;
-    options.run = flags_.run;
+    options.run = [run = flags_.run](std::uint64_t seed) mutable {
+      run.seed = seed;
+      return RunSeed(run);
+    };
     RunJobs(
         options, [this](std::uint64_t& seed, bool& again) { return Next(seed, again); },
         [this](const SeedResult& result) { Done(result); });

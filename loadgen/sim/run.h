@@ -9,13 +9,16 @@
 
 namespace coppice::sim {
 
+struct Plan;
+
 struct RunOptions {
   std::uint64_t seed = 0;
   // What `--shrink` leaves out.
   std::uint32_t fault_kinds_off = 0;                           // bits by FaultKind
   int voters = -1, learners = -1, proxies = -1, clients = -1;  // -1: as the seed says
   std::uint64_t operations_max = UINT64_MAX;
-  std::string trace_file;  // every event, a line each; empty: none
+  std::string trace_file;         // every event, a line each; empty: none
+  void (*bias)(Plan&) = nullptr;  // makes something likely that most seeds lack
 };
 
 struct RunResult {

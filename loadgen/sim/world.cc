@@ -64,7 +64,8 @@ World::World(const Plan& plan, const RunOptions& options)
       options_(options),
       network_(scheduler_, trace_, coverage_, plan.seed),
       fabric_{scheduler_, network_, trace_, coverage_, plan.seed, {}, nullptr},
-      safety_(coverage_, violations_) {
+      safety_(coverage_, violations_),
+      durability_(violations_) {
   OpenTrace();
 }
 
@@ -266,6 +267,7 @@ void World::StartLater(Machine& machine, Micros pause) {
   scheduler_.After(pause, [this, &machine] {
     if (machine.up()) return;
     machine.Start();
+    if (machine.voter() != nullptr) durability_.Started(machine.name(), *machine.voter());
     node::StoreTier* const tier = machine.tier_of_store();
     if (tier == nullptr) return;
     if (machine.voter() != nullptr && machine.voter()->recovered().torn_bytes_cut > 0) {
@@ -279,6 +281,7 @@ void World::StartLater(Machine& machine, Micros pause) {
 }
 
 void World::Kill(Machine& machine, bool power_loss, Rng& rng) {
+  if (machine.voter() != nullptr) durability_.Killing(machine.name(), *machine.voter());
   const auto before =
       power_loss ? machine.disk().memory().Image() : std::map<std::string, std::string>();
   machine.Kill(power_loss, rng);
@@ -298,6 +301,7 @@ int World::lost_voters() const {
 void World::AfterTurn(Machine& machine) {
   if (voter::Voter* const voter = machine.voter()) {
     safety_.Observe(machine.name(), *voter);
+    durability_.Turned(machine.name(), *voter);
     if (safety_.leader() != term_leader_) {
       term_leader_ = safety_.leader();
       for (const auto& other : machines_) {
@@ -322,6 +326,7 @@ void World::AfterTurn(Machine& machine) {
 void World::Ending(Machine& machine) {
   if (node::StoreTier* const tier = machine.tier_of_store()) {
     applied_at_end_[machine.name()] = tier->core().applied();
+    if (machine.voter() != nullptr) durability_.Ending(machine.name(), tier->core().applied());
   }
   if (machine.voter() != nullptr) safety_.Restarted(machine.name());
   if (proxy::Proxy* const proxy = machine.proxy()) {
@@ -426,7 +431,9 @@ RunResult RunSeed(const RunOptions& options) {
   changes.learners = options.learners;
   changes.proxies = options.proxies;
   changes.clients = options.clients;
-  return World(MakePlan(options.seed, changes), options).Run();
+  Plan plan = MakePlan(options.seed, changes);
+  if (options.bias != nullptr) options.bias(plan);
+  return World(plan, options).Run();
 }
 
 }  // namespace coppice::sim

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loadgen/sim/client.h"
+#include "loadgen/sim/durability.h"
 #include "loadgen/sim/faults.h"
 #include "loadgen/sim/machine.h"
 #include "loadgen/sim/plan.h"
@@ -65,6 +66,7 @@ class World {
   Fabric fabric_;
   std::vector<Violation> violations_;
   RaftSafety safety_;
+  Durability durability_;
   std::vector<std::unique_ptr<Machine>> machines_;  // voters, learners, proxies
   std::vector<Endpoint> endpoints_;
   std::vector<std::unique_ptr<SimClient>> clients_;  // the last one is the operator's

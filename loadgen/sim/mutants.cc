@@ -1,0 +1,156 @@
+#include "loadgen/sim/mutants.h"
+
+#include <initializer_list>
+#include <iterator>
+
+namespace coppice::sim {
+namespace {
+
+// These faults alone, so often.
+void Only(Plan& plan, std::initializer_list<FaultKind> kinds, Micros interval) {
+  plan.faults = {};
+  for (const FaultKind kind : kinds) {
+    plan.faults[static_cast<std::size_t>(kind)] = true;
+    plan.intervals[static_cast<std::size_t>(kind)] = interval;
+  }
+}
+
+// New leaders whose commit index lags, as they lost the old one in the middle of writes.
+void ManyLeaders(Plan& plan) {
+  Only(plan,
+       {FaultKind::kIsolate, FaultKind::kPartition, FaultKind::kOneWay, FaultKind::kPause,
+        FaultKind::kReset, FaultKind::kKill},
+       1500 * kMillisecond);
+  plan.voters = 3 + 2 * static_cast<int>(plan.seed % 2);
+  plan.operations_per_second = 150;
+  plan.latency = 5 * kMillisecond;
+  plan.jitter = 5 * kMillisecond;
+}
+
+// An old leader, with clients on its side, whose clock is slower than those that elect the new one:
+// no other delay makes it believe so long that it leads.
+void TwoLeaders(Plan& plan) {
+  Only(plan, {FaultKind::kPartition, FaultKind::kClockRate}, 2 * kSecond);
+  plan.intervals[static_cast<std::size_t>(FaultKind::kClockRate)] = 300 * kMillisecond;
+  plan.voters = 7;
+  plan.learners = 0;
+  plan.clients = 12;
+  plan.heartbeat = 150 * kMillisecond;
+  plan.election_timeout = 1800 * kMillisecond;
+  plan.operations_per_second = 300;
+  plan.latency = 300;
+  plan.jitter = 100;
+}
+
+// Rounds that are asked anew while the first answer is on its way.
+void SlowRounds(Plan& plan) {
+  Only(plan, {FaultKind::kSlowLink, FaultKind::kPause}, 700 * kMillisecond);
+  plan.operations_per_second = 200;
+}
+
+// Voters that get entries which are committed already, and die while they write them.
+void DyingInDisk(Plan& plan) {
+  Only(plan, {FaultKind::kDieInDisk, FaultKind::kIsolate, FaultKind::kKill}, 600 * kMillisecond);
+  plan.voters = 3;
+  plan.learners = 0;
+  plan.operations_per_second = 150;
+}
+
+// Processes that stand still between reading their clock and taking their input.
+void Pauses(Plan& plan) {
+  Only(plan, {FaultKind::kPause}, 300 * kMillisecond);
+  plan.operations_per_second = 200;
+}
+
+// Answers that are lost on their way to a proxy.
+void LostConnections(Plan& plan) {
+  Only(plan, {FaultKind::kReset, FaultKind::kKill}, 800 * kMillisecond);
+  plan.operations_per_second = 150;
+  plan.latency = 20 * kMillisecond;
+}
+
+constexpr Planted kPlanted[] = {
+    {.mutant = Mutant::kCountLearnerAck,
+     .name = "count a Raft learner's acknowledgement",
+     .by = "Leader Completeness, State Machine Safety, one entry is committed at an index",
+     .arena = Arena::kCores},
+    {.mutant = Mutant::kCommitOldTerm,
+     .name = "commit an older term's entry by count",
+     .by = "Raft: leader completeness, Raft: state machine safety, Leader Completeness, State "
+           "Machine Safety, one entry is committed at an index",
+     .arena = Arena::kCores},
+    {.mutant = Mutant::kSkipOwnTermCheck,
+     .name = "skip the own-term check of ReadIndex",
+     .by = "L1, register, a read sees all acknowledged before it came",
+     .bias = ManyLeaders},
+    {.mutant = Mutant::kRoundBeforeReceipt,
+     .name = "start the quorum round before receipt",
+     .by = "L1, register, a read sees all acknowledged before it came",
+     .bias = TwoLeaders},
+    {.mutant = Mutant::kReuseReadId,
+     .name = "reuse a ReadIndex id on retry",
+     .by = "L1, B1, register",
+     .bias = SlowRounds},
+    {.mutant = Mutant::kServeBeforeApplied,
+     .name = "serve before applied >= index",
+     .by = "L1, register"},
+    {.mutant = Mutant::kStampAfterProbe, .name = "stamp `fresh_as_of` after the probe", .by = "B1"},
+    {.mutant = Mutant::kTakeRelaysStamp,
+     .name = "take the relay's stamp for one's own",
+     .by = "B1, L1, register"},
+    {.mutant = Mutant::kAckBeforeFsync, .name = "acknowledge before fsync", .by = "U3, Start"},
+    {.mutant = Mutant::kReplyBeforeCommit,
+     .name = "reply before commit",
+     .by = "U3, U2, U4, U5, Raft: state machine safety"},
+    {.mutant = Mutant::kVoteBeforeSave,
+     .name = "send a vote before saving it",
+     .by = "U3, Raft: election safety, Election Safety"},
+    {.mutant = Mutant::kDropDirectoryFsync, .name = "drop a directory's fsync", .by = "U3, Start"},
+    {.mutant = Mutant::kCutDamagedLog,
+     .name = "cut a damaged WAL in the middle",
+     .by = "U3, Raft: leader completeness"},
+    {.mutant = Mutant::kResumeWatchLate, .name = "resume a watch one revision late", .by = "W4"},
+    {.mutant = Mutant::kResumeWatchEarly, .name = "resume a watch one revision early", .by = "W2"},
+    {.mutant = Mutant::kProgressAhead, .name = "progress ahead of events", .by = "W10"},
+    {.mutant = Mutant::kSplitRevision, .name = "split a revision", .by = "W3"},
+    {.mutant = Mutant::kJoinSeesPastTwice,
+     .name = "let a joining watcher see its past twice",
+     .by = "W12, W2"},
+    {.mutant = Mutant::kHalfTransaction, .name = "expose half a transaction", .by = "W3, U1, L1"},
+    {.mutant = Mutant::kCompactWrongBoundary,
+     .name = "a compaction that keeps the wrong boundary",
+     .by = "S2, U4"},
+    {.mutant = Mutant::kRewriteHeader,
+     .name = "rewrite a unary reply's `header.revision` in the proxy",
+     .by = "U1, S1"},
+    {.mutant = Mutant::kAdmitByEarlierClock,
+     .name = "admit a bounded read by a clock read before it arrived",
+     .by = "B1",
+     .bias = Pauses},
+    {.mutant = Mutant::kServePastBound,
+     .name = "route a bounded read to a learner past its bound",
+     .by = "B1"},
+    {.mutant = Mutant::kApplyPastDisk,
+     .name = "apply past what the own disk holds",
+     .by = "U3, Start",
+     .bias = DyingInDisk},
+    {.mutant = Mutant::kSendTwice,
+     .name = "send a mutation twice after its outcome became unknown",
+     .by = "once",
+     .bias = LostConnections},
+    {.mutant = Mutant::kAdmitByAnotherView,
+     .name = "admit by one view and serve from another",
+     .by = "B2, B1, L1"},
+    {.mutant = Mutant::kHeaderGoesBack,
+     .name = "let a header on a watch stream go back",
+     .by = "watch-header"},
+};
+static_assert(std::size(kPlanted) == static_cast<std::size_t>(Mutant::kEnd));
+
+}  // namespace
+
+std::span<const Planted> AllPlanted() {
+  return kPlanted;
+}
+
+}  // namespace coppice::sim
