@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/coding.h"
 #include "common/base/rng.h"
 
 namespace coppice::io {
