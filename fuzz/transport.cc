@@ -299,7 +299,8 @@ std::string TailFrames() {
                                             .commit = Index(3),
                                             .round = 4,
                                             .entries = entries.entries};
-  const raft::Message vote = raft::VoteRequest{.term = Term(3), .last_index = Index(5)};
+  const raft::Message vote =
+      raft::VoteRequest{.term = Term(3), .last_index = Index(5), .last_term = Term(2)};
   return FrameStep(FrameType::kTailSubscribe, 0,
                    replica::EncodeTailSubscribe({.cluster_id = 7,
                                                  .node = NodeId(2),
