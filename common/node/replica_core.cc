@@ -1,7 +1,6 @@
 #include "common/node/replica_core.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <variant>
 
 #include "common/base/check.h"
@@ -19,13 +18,13 @@ constexpr Micros kFlushCheck = 1 * kSecond;
 
 // A disk that could not be written or synced, or that lost what it held: neither the store nor a
 // later sync can be trusted. What was acknowledged is in the log.
-void EndProcessIfInDoubt(const Status& status) {
+void EndProcessIfInDoubt(Host& host, const Status& status) {
   if (status.code() != StatusCode::kInternal && status.code() != StatusCode::kDataLoss) return;
   COPPICE_LOG(kError,
               "the store cannot be written, so this process ends: {}. What it held is in the "
               "voters' logs; mend the disk, then start it again",
               MessageOf(status));
-  std::_Exit(74);  // EX_IOERR; no destructor may touch the store any more
+  host.EndProcess(74);  // EX_IOERR; no destructor may touch the store any more
 }
 
 }  // namespace
@@ -148,7 +147,7 @@ bool ReplicaCore::TryApply(const Batch& batch) {
   mvcc::ApplyOutput out;
   failpoint::Pass("apply.before");
   if (const Status status = store_.Apply(entries, batch.meta, out); !status.ok()) {
-    EndProcessIfInDoubt(status);
+    EndProcessIfInDoubt(runtime_.host(), status);
     if (stuck_reason_.ok()) {
       COPPICE_LOG(kError,
                   "cannot apply entry {}: {}. This node serves what it has and is not ready",
@@ -245,7 +244,7 @@ bool ReplicaCore::FlushDue() const {
 void ReplicaCore::RunFlush(bool defragment) {
   failpoint::Pass("flush.before");
   const Status status = store_.Flush();
-  EndProcessIfInDoubt(status);
+  EndProcessIfInDoubt(runtime_.host(), status);
   failpoint::Pass("flush.after");
   Status defragmented = status;
   if (defragment && status.ok()) defragmented = store_.backend().CompactRange("", "");
