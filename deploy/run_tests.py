@@ -2,12 +2,12 @@
 """Runs every test of the repository; deploy/test.sh starts it once the packages are there.
 
 A line for each step, and at the end `N passed, N failed`: the cases of the unit and end-to-end
-tests, one for the format, one for tidy and one for each of its own tests, one for clang-tidy, and
-again the unit tests under ASan and UBSan and those of threads under TSan. Exit 0 only if nothing
-failed. Logs are in build/test-logs; the end of a failing step's log is printed.
+tests, the seeds of the simulator, one for the format, one for tidy and one for each of its own
+tests, one for clang-tidy, and again the unit tests under ASan and UBSan and those of threads under
+TSan. Exit 0 only if nothing failed. Logs are in build/test-logs; the end of a failing step's log is printed.
 
 Time on two cores, cold (no ccache), in minutes, estimated from runs of single steps: build 10,
-unit 0.5, format, tidy and scripts 0.5, end-to-end 2, clang-tidy 7, TSan 2, ASan+UBSan 9. Each step
+unit 0.5, format, tidy and scripts 0.5, simulator 5, end-to-end 2, clang-tidy 7, TSan 2, ASan+UBSan 9. Each step
 is stopped at its own limit, so that a hang cannot eat the others' time.
 """
 
@@ -24,6 +24,7 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 LOGS = os.path.join(BUILD, "test-logs")
+SEEDS = "1..1500"  # of the simulator
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:check_initialization_order=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -158,6 +159,16 @@ def mutants(step):
     step.failed += survivors if code == 0 else max(survivors, 1)
 
 
+def simulator(step):
+    """A violation, an abort, a trace that differs, or a coverage line never met fails it."""
+    code, output = step.run("build/bin/coppice-sim", "--seeds", SEEDS, "--jobs", str(step.jobs),
+                            output=True)
+    total = re.findall(r"^(\d+) seeds in .* (\d+) failed, ", output, re.M)
+    seeds, failed = map(int, total[-1]) if total else (0, 0)
+    step.passed += seeds - failed
+    step.failed += failed if code == 0 else max(failed, 1)
+
+
 def sanitized(preset, folder, label):
     """The tests with `label`, without those of grpc++: it is not instrumented, so that sanitizers
     see errors in it that are none."""
@@ -187,6 +198,7 @@ STEPS = [
     ("tidy", tidy, 120),
     ("scripts", scripts, 120),
     ("unit", unit, 600),
+    ("sim", simulator, 900),
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
     ("mutants", mutants, 1500),

@@ -78,6 +78,7 @@ void Learner::Wire(std::unique_ptr<mvcc::Store> store) {
   options.hello.role = io::ProcessRole::kLearner;
   options.core.gate.boot_nonce = boot_nonce_;
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
+  options.tuning = options_.tuning;
   options.core.flush_interval = options_.tuning.flush_interval;
   options.core.flush_bytes = options_.tuning.flush_bytes;
   options.core.tail.cluster_id = identity_.cluster_id;

@@ -186,6 +186,7 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
   options.core.gate.refresh_interval = 0;  // until it has children (TellTailSource)
   options.core.gate.election_timeout = options_.election_timeout;
+  options.tuning = options_.tuning;
   options.core.flush_interval = options_.tuning.flush_interval;
   options.core.flush_bytes = options_.tuning.flush_bytes;
   options.core.tail.cluster_id = cluster_id_;

@@ -28,7 +28,8 @@ IoNode::Options NodeOptions(int index, const IoSettings& settings) {
 }
 
 WatchServices::Options WatchOptions(int index, const IoSettings& settings) {
-  return {index, settings.cluster_id, settings.transport.hello.node_id, settings.listener_defaults};
+  return {index, settings.cluster_id, settings.transport.hello.node_id, settings.listener_defaults,
+          settings.tuning};
 }
 
 coppice::Node::Role RoleOf(replica::NodeRole role) {

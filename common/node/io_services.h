@@ -17,6 +17,7 @@
 #include "common/node/io_node.h"
 #include "common/node/leader_forwarder.h"
 #include "common/node/ports.h"
+#include "common/node/tuning.h"
 #include "common/node/request_server.h"
 #include "common/node/watch_services.h"
 #include "common/rpc/server.h"
@@ -31,6 +32,7 @@ struct IoSettings {
   api::Limits limits;
   std::vector<Consistency> listener_defaults;
   rpc::HttpHandler http;
+  Tuning tuning;
 };
 
 // Of the view that this loop answers from, and of what proxies and other nodes asked of it, as of

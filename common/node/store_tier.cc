@@ -53,6 +53,7 @@ IoSettings StoreTier::Settings() {
   settings.cluster_id = options_.hello.cluster_id;
   settings.transport = {options_.hello, options_.flags.peer_secret};
   settings.limits = options_.limits;
+  settings.tuning = options_.tuning;
   for (const api::ListenUrl& url : options_.flags.listen_client_urls) {
     settings.listener_defaults.push_back(url.default_consistency);
   }

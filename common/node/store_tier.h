@@ -15,6 +15,7 @@
 #include "common/node/io_services.h"
 #include "common/node/replica_core.h"
 #include "common/node/runtime.h"
+#include "common/node/tuning.h"
 #include "common/rpc/server.h"
 
 namespace coppice::node {
@@ -31,6 +32,7 @@ class StoreTier {
     io::Hello hello;  // cluster id (0: not known yet), node id, boot nonce, role
     api::Limits limits;
     ReplicaCore::Options core;
+    Tuning tuning;
     // Class kRaft connections; null refuses (a learner has none).
     std::function<io::ConnectionHandler*(const io::Hello&)> accept_raft;
   };

@@ -16,6 +16,8 @@ api::WatchEdgeOptions EdgeOptions(const WatchServices::Options& options,
   out.cluster_id = options.cluster_id;
   out.member_id = options.member_id;
   out.listener_defaults = options.listener_defaults;
+  out.progress_interval = options.tuning.watch_progress_interval;
+  out.response_bytes_max = options.tuning.watch_response_bytes;
   out.wake_source = std::move(wake);
   return out;
 }

@@ -11,6 +11,7 @@
 #include "common/node/io_node.h"
 #include "common/node/ports.h"
 #include "common/node/request_server.h"
+#include "common/node/tuning.h"
 #include "common/replica/watch_connection.h"
 #include "common/replica/watch_hub.h"
 
@@ -26,6 +27,7 @@ class WatchServices final : public WatchServer, private api::WatchAdmitter, priv
     std::uint64_t cluster_id = 0;
     std::uint64_t member_id = 0;
     std::vector<Consistency> listener_defaults;
+    Tuning tuning;
   };
 
   WatchServices(io::Loop& loop, Options options, mvcc::Store& store, CorePort& core, IoNode& node);

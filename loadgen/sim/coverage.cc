@@ -19,6 +19,7 @@ const std::vector<CoverageLine>& CoverageLines() {
       {"power-losses-that-lost-writes", "... and something on its disk that was not synced"},
       {"crashes-inside-a-disk-operation", "a process ended within a write, a sync or a rename"},
       {"stores-fell-back-to-their-last-flush", "a state store restarted behind where it was"},
+      {"stores-in-rocksdb", "a state store was opened in the real RocksDB"},
       {"torn-tails", "a log's torn tail was cut at a start"},
       {"bits-flipped-in-a-log", "a voter's log was damaged"},
       {"damaged-logs-refused", "a voter named the damage and did not start"},

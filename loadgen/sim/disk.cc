@@ -50,6 +50,7 @@ Status SimDisk::Enter() {
   if (die_in_ == 0 || --die_in_ > 0) return OkStatus();
   if (process_ == nullptr) return OkStatus();
   fabric_.coverage.Add("crashes-inside-a-disk-operation");
+  lost_power_ = std::exchange(power_fails_, false);
   process_->Die();
   return DeadStatus();
 }
@@ -92,20 +93,34 @@ StatusOr<std::unique_ptr<io::File>> SimDisk::Lock(const std::string& path) {
 
 SimBackend::SimBackend(std::shared_ptr<mvcc::MemoryDisk> disk, Process& process,
                        double flush_chance)
-    : rows_(std::move(disk)),
+    : rows_(std::make_unique<mvcc::MemoryBackend>(std::move(disk))),
       process_(process),
       flush_chance_(flush_chance),
       rng_(process.fabric().seed, 0xbac0000 + process.incarnation()) {}
 
-Status SimBackend::Apply(std::span<const Write> batch) {
+SimBackend::SimBackend(std::unique_ptr<mvcc::KvBackend> rocksdb, const Status& failure,
+                       Process& process, double flush_chance)
+    : rows_(std::move(rocksdb)),
+      failure_(&failure),
+      process_(process),
+      flush_chance_(flush_chance),
+      rng_(process.fabric().seed, 0xbac0000 + process.incarnation()) {}
+
+Status SimBackend::CheckFailure() const {
   if (process_.dead()) return DeadStatus();
-  COPPICE_RETURN_IF_ERROR(rows_.Apply(batch));
-  if (rng_.Chance(flush_chance_)) return rows_.Flush();
+  return failure_ == nullptr ? OkStatus() : *failure_;
+}
+
+Status SimBackend::Apply(std::span<const Write> batch) {
+  COPPICE_RETURN_IF_ERROR(CheckFailure());
+  COPPICE_RETURN_IF_ERROR(rows_->Apply(batch));
+  if (rng_.Chance(flush_chance_)) return rows_->Flush();
   return OkStatus();
 }
 
 Status SimBackend::Flush() {
-  return process_.dead() ? DeadStatus() : rows_.Flush();
+  COPPICE_RETURN_IF_ERROR(CheckFailure());
+  return rows_->Flush();
 }
 
 }  // namespace coppice::sim

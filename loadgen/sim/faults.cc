@@ -1,6 +1,5 @@
 #include "loadgen/sim/faults.h"
 
-#include <cmath>
 #include <utility>
 
 #include "loadgen/sim/machine.h"
@@ -112,7 +111,8 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
       return;
     case FaultKind::kClockRate: {
       world_.coverage().Add("clocks-run-fast-or-slow");
-      machine.clock().SetRate(kPpm + rng.Between(-kPpm / 20, kPpm / 20));
+      const std::int64_t skew = world_.plan().rate_skew;
+      machine.clock().SetRate(kPpm + rng.Between(-skew, skew));
       if (machine.up()) machine.process()->ClockChanged();
       Later(rng.Between(1, 10) * kSecond, [this, &machine] {
         machine.clock().SetRate(world_.plan().ClockOf(machine.host()).ppm);
@@ -233,13 +233,13 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       world_.coverage().Add("disks-full");
       const bool store = rng.Chance(0.4);
       if (store) {
-        machine->rows().SetFailure(
+        machine->SetStoreFailure(
             MakeStatus(StatusCode::kResourceExhausted, "No space left on device"));
       } else {
         disk.SetCapacity(disk.UsedBytes() + rng.Below(64U << 10));
       }
       return Later(time, [machine, store] {
-        if (store) return machine->rows().SetFailure(OkStatus());
+        if (store) return machine->SetStoreFailure(OkStatus());
         machine->disk().memory().SetCapacity(UINT64_MAX);
       });
     }
@@ -262,7 +262,8 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       return Later(time, [machine] { machine->disk().SetSyncTime(50, 500); });
     }
     default:  // kDieInDisk
-      return machine->disk().DieAt(rng.Below(12) + 1);
+      // More than one sync can be asked for in a turn: what precedes the last one may be torn.
+      return machine->disk().DieAt(rng.Below(12) + 1, rng.Chance(0.6));
   }
 }
 

@@ -1,10 +1,13 @@
 #include "loadgen/sim/machine.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/mvcc/rocksdb_backend.h"
 #include "learner/identity_file.h"
 
 namespace coppice::sim {
@@ -39,6 +42,7 @@ Machine::~Machine() {
     process_->Die();
     Destroy();
   }
+  if (!rocksdb_.empty()) std::filesystem::remove_all(rocksdb_);
 }
 
 node::StoreTier* Machine::tier_of_store() {
@@ -57,10 +61,27 @@ node::CommonFlags Machine::Flags() const {
 node::Storage Machine::StorageOf() {
   node::Storage storage;
   storage.disk = &disk_;
-  storage.open_backend = [this](const std::string&) -> StatusOr<std::unique_ptr<mvcc::KvBackend>> {
-    return std::make_unique<SimBackend>(rows_, *process_, plan_.flush_chance);
-  };
+  storage.open_backend = [this](const std::string&) { return OpenStore(); };
   return storage;
+}
+
+StatusOr<std::unique_ptr<mvcc::KvBackend>> Machine::OpenStore() {
+  if (!plan_.rocksdb) return std::make_unique<SimBackend>(rows_, *process_, plan_.flush_chance);
+  if (rocksdb_.empty()) {
+    rocksdb_ = (std::filesystem::temp_directory_path() / "coppice-sim-XXXXXX").string();
+    COPPICE_CHECK(::mkdtemp(rocksdb_.data()) != nullptr, "a temporary directory can be made");
+  }
+  fabric_.coverage.Add("stores-in-rocksdb");
+  mvcc::RocksDbOptions options;
+  options.no_background_work = true;
+  COPPICE_ASSIGN_OR_RETURN(auto store, mvcc::OpenRocksDb(rocksdb_ + "/store", options));
+  return std::make_unique<SimBackend>(std::move(store), store_failure_, *process_,
+                                      plan_.flush_chance);
+}
+
+void Machine::SetStoreFailure(const Status& status) {
+  rows_->SetFailure(status);
+  store_failure_ = status;
 }
 
 void Machine::Start() {
@@ -252,11 +273,18 @@ void Machine::Wipe() {
   for (const auto& [path, bytes] : disk_.memory().Image()) (void)disk_.memory().Remove(path);
   (void)disk_.memory().SyncDirectory(kDataDir);
   rows_ = std::make_shared<mvcc::MemoryDisk>();
+  if (!rocksdb_.empty()) std::filesystem::remove_all(rocksdb_ + "/store");
   damaged = false;
 }
 
 void Machine::Ended() {
+  const bool power_loss = disk_.TakePowerLoss();
+  if (power_loss) {
+    fabric_.network.StopHost(host_, true);
+    powered_ = false;
+  }
   Destroy();
+  if (power_loss) disk_.memory().Crash(disk_.rng());
   hooks_.ended(*this);
 }
 

@@ -62,7 +62,8 @@ class Machine {
 
   MachineClock& clock() { return clock_; }
   SimDisk& disk() { return disk_; }
-  mvcc::MemoryDisk& rows() { return *rows_; }
+  // What writing to the state store returns, unless it is OK.
+  void SetStoreFailure(const Status& status);
   Process* process() { return process_.get(); }
   voter::Voter* voter() { return voter_.get(); }
   learner::Learner* learner() { return learner_.get(); }
@@ -80,6 +81,7 @@ class Machine {
   void StartProxy();
   void OpenPort();
   node::Storage StorageOf();
+  StatusOr<std::unique_ptr<mvcc::KvBackend>> OpenStore();
   node::CommonFlags Flags() const;
   void Refuse(const Status& status);
   void Ended();
@@ -95,6 +97,8 @@ class Machine {
   MachineClock clock_;
   SimDisk disk_;
   std::shared_ptr<mvcc::MemoryDisk> rows_ = std::make_shared<mvcc::MemoryDisk>();
+  std::string rocksdb_;  // a real directory, if this seed runs the real RocksDB
+  Status store_failure_;
   std::uint64_t starts_ = 0;
   bool powered_ = true;
 

@@ -25,7 +25,8 @@ enum Stream : std::uint64_t {
   kNetwork,
   kSizesOfStores,
   kFaults,
-  kClocks
+  kClocks,
+  kRocksDb
 };
 
 void DrawTree(Plan& plan) {
@@ -66,6 +67,9 @@ void DrawStores(Plan& plan) {
   plan.wal_segment_bytes = rng.Chance(0.5) ? 16U << 10 : 1U << 20;
   plan.raft_window_bytes = rng.Chance(0.5) ? 4U << 10 : 1U << 20;
   plan.flush_chance = rng.Chance(0.5) ? 0 : 0.02;
+  plan.rocksdb = Rng(plan.seed, kRocksDb).Chance(0.02);
+  plan.tuning.watch_response_bytes = rng.Chance(0.5) ? 400 : 2U << 20;
+  plan.tuning.watch_progress_interval = rng.Chance(0.5) ? 2 * kSecond : 600 * kSecond;
 }
 
 void DrawFaults(Plan& plan) {
@@ -109,9 +113,10 @@ std::string Plan::ToString() const {
   if (!parents.empty()) parents.pop_back();
   return fmt::format(
       "{} voters, {} learners ({}), {} proxies, {} clients; heartbeat {} ms, election {} ms, "
-      "{} threads, latency {} us; faults: {}",
+      "{} threads, latency {} us{}; faults: {}",
       voters, learners, parents, proxies, clients, heartbeat / kMillisecond,
-      election_timeout / kMillisecond, threads, latency, kinds.empty() ? "none" : kinds);
+      election_timeout / kMillisecond, threads, latency, rocksdb ? ", RocksDB" : "",
+      kinds.empty() ? "none" : kinds);
 }
 
 Plan MakePlan(std::uint64_t seed, const PlanChanges& changes) {

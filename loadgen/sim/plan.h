@@ -61,9 +61,11 @@ struct Plan {
   std::uint64_t wal_segment_bytes = 256U << 10;
   std::size_t raft_window_bytes = 64U << 10;
   double flush_chance = 0;  // of a batch, by the store itself
+  bool rocksdb = false;     // the real one; else rows in memory
   double operations_per_second = 60;
   std::array<bool, kFaultKinds> faults{};
   std::array<Micros, kFaultKinds> intervals{};  // mean time between two of a kind
+  std::int64_t rate_skew = 50'000;              // of kClockRate at most, in ppm
   Micros warm_up = 5 * kSecond;
   Micros faults_for = 35 * kSecond;
   Micros healed_for = 8 * kSecond;

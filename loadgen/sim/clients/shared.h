@@ -43,6 +43,13 @@ struct Shared {
   }
 };
 
+// A pause of this mean, mostly short and now and then long. Integers only: libm differs between
+// machines.
+inline Micros Pause(Rng& rng, Micros mean) {
+  const Micros most = rng.Chance(0.75) ? mean : 5 * mean;  // means of 1/2 and 5/2
+  return rng.Between(0, most);
+}
+
 // What one client knows, over all that it does.
 struct Session {
   bool in_session = false;

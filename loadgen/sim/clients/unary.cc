@@ -1,7 +1,6 @@
 #include "loadgen/sim/clients/unary.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "common/api/duration.h"
@@ -64,9 +63,7 @@ UnaryLoop::UnaryLoop(ClientWorld& world, Shared& shared, Session& session, Reque
     : world_(world), shared_(shared), session_(session), draw_(draw), pause_(pause) {}
 
 void UnaryLoop::Rest() {
-  const double unit = world_.rng().Unit();
-  const auto pause = static_cast<Micros>(-std::log(1 - unit) * static_cast<double>(pause_));
-  world_.After(pause, [this] { Begin(); });
+  world_.After(Pause(world_.rng(), pause_), [this] { Begin(); });
 }
 
 void UnaryLoop::Begin() {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "etcd/rpc.pb.h"
@@ -194,9 +193,7 @@ void WatchLoop::OnProgress(const WatchReply& reply) {
 
 void WatchLoop::ActLater() {
   if (shared_.winding_down()) return Settle();
-  const double unit = world_.rng().Unit();
-  const auto pause = static_cast<Micros>(-std::log(1 - unit) * static_cast<double>(kActPause));
-  world_.After(pause, [this] {
+  world_.After(Pause(world_.rng(), kActPause), [this] {
     if (call_ != nullptr && !shared_.winding_down()) Act();
     ActLater();
   });
