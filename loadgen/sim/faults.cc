@@ -111,7 +111,8 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
       return;
     case FaultKind::kClockRate: {
       world_.coverage().Add("clocks-run-fast-or-slow");
-      machine.clock().SetRate(kPpm + rng.Between(-kPpm / 20, kPpm / 20));
+      const std::int64_t skew = world_.plan().rate_skew;
+      machine.clock().SetRate(kPpm + rng.Between(-skew, skew));
       if (machine.up()) machine.process()->ClockChanged();
       Later(rng.Between(1, 10) * kSecond, [this, &machine] {
         machine.clock().SetRate(world_.plan().ClockOf(machine.host()).ppm);

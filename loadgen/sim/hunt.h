@@ -10,7 +10,7 @@
 namespace coppice::sim {
 
 struct HuntOptions {
-  std::uint64_t budget = 200;  // seeds for a mutant
+  std::uint64_t budget = 300;  // seeds for a mutant
   std::uint64_t more = 0;      // beyond the first that kills, to meet other checkers
   bool from_one = false;       // without the seed that is known to kill
 };

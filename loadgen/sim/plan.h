@@ -65,6 +65,7 @@ struct Plan {
   double operations_per_second = 60;
   std::array<bool, kFaultKinds> faults{};
   std::array<Micros, kFaultKinds> intervals{};  // mean time between two of a kind
+  std::int64_t rate_skew = 50'000;              // of kClockRate at most, in ppm
   Micros warm_up = 5 * kSecond;
   Micros faults_for = 35 * kSecond;
   Micros healed_for = 8 * kSecond;

@@ -360,8 +360,9 @@ Aftermath World::Gather() {
   for (const auto& machine : machines_) {
     const double rate = static_cast<double>(plan_.ClockOf(machine->host()).ppm) / 1e6;
     const bool drifts = plan_.Has(FaultKind::kClockRate);
-    out.clock_rate_min = std::min(out.clock_rate_min, drifts ? 0.95 : rate);
-    out.clock_rate_max = std::max(out.clock_rate_max, drifts ? 1.05 : rate);
+    const double skew = static_cast<double>(plan_.rate_skew) / 1e6;
+    out.clock_rate_min = std::min(out.clock_rate_min, drifts ? 1 - skew : rate);
+    out.clock_rate_max = std::max(out.clock_rate_max, drifts ? 1 + skew : rate);
     node::StoreTier* const tier = machine->tier_of_store();
     if (tier == nullptr) continue;
     const mvcc::Store& store = tier->core().store();
