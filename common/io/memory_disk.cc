@@ -327,8 +327,8 @@ Status MemoryDisk::Rename(const std::string& from, const std::string& to) {
 Status MemoryDisk::SyncDirectory(const std::string& directory) {
   const NodePtr node = Find(directory);
   if (node == nullptr || !node->directory) return NotFoundAt("fsync directory", directory);
-  // Unlike a file's data, names are not forgotten when this fails: they go through the file system's
-  // journal, and one that cannot be written ends all writing (ext4, XFS, btrfs).
+  // Unlike a file's data, names are not forgotten when this fails: they go through the file
+  // system's journal, and one that cannot be written ends all writing (ext4, XFS, btrfs).
   COPPICE_RETURN_IF_ERROR(Enter(Operation::kSyncDirectory, directory));
   for (const DirectoryChange& change : node->directory_changes) {
     Node::ApplyTo(node->durable_entries, change);
