@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 LOGS = os.path.join(BUILD, "test-logs")
 SEEDS = "1..1500"  # of the simulator
+SEEDS_UNDER_ASAN = "1..100"
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:check_initialization_order=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -151,8 +152,12 @@ def end_to_end(step):
 
 def simulator(step):
     """A violation, an abort, a trace that differs, or a coverage line never met fails it."""
-    code, output = step.run("build/bin/coppice-sim", "--seeds", SEEDS, "--jobs", str(step.jobs),
-                            output=True)
+    run_seeds(step, BUILD, SEEDS)
+
+
+def run_seeds(step, folder, seeds, env=None):
+    code, output = step.run(os.path.join(folder, "bin/coppice-sim"), "--seeds", seeds,
+                            "--jobs", str(step.jobs), env=env, output=True)
     total = re.findall(r"^(\d+) seeds in .* (\d+) failed, ", output, re.M)
     seeds, failed = map(int, total[-1]) if total else (0, 0)
     step.passed += seeds - failed
@@ -184,6 +189,14 @@ def sanitized(preset, folder, label):
         step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", *names)
         run_ctest(step, folder, names, env=SANITIZER_ENV)
     return run
+
+
+def memory(step):
+    """The unit tests under ASan and UBSan, and then the whole cluster in the simulator."""
+    folder = os.path.join(ROOT, "build-asan")
+    sanitized("asan-ubsan", folder, "unit")(step)
+    step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", "coppice-sim")
+    run_seeds(step, folder, SEEDS_UNDER_ASAN, env=SANITIZER_ENV)
 
 
 def threads(step):
@@ -219,7 +232,7 @@ STEPS = [
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
     ("mutants", mutants, 1500),
-    ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), "unit"), 1200),
+    ("asan-ubsan", memory, 1500),
     ("fuzz", fuzz, 900),
     ("tsan", threads, 900),
 ]

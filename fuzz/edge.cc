@@ -7,6 +7,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -272,12 +273,16 @@ std::vector<std::string> Seeds() {
   std::vector<std::string> seeds;
   for (const char flags : {'\0', '\x07', '\x12', '\x24', '\x33', '\x40'}) {
     const std::string head = std::string(1, flags) + Settings();
-    seeds.push_back(head + Put(1) + Range(3, bounded) + Put(5) + Txn(7) + Range(9));
-    seeds.push_back(head + Put(1) + Watch(3, 1) + Put(7) + ping + window);
-    seeds.push_back(head + Watch(1, 0) + Watch(5, 9) + reset + Put(9));
-    seeds.push_back(head + health + small_window + Put(3) + Range(5) + Range(7) + Range(9));
-    seeds.push_back(head + Call(1, "/etcdserverpb.Lease/LeaseGrant", {}, true) +
-                    Call(3, "/nowhere", {{"grpc-timeout", "0u"}}, true) + Message(1, "x"));
+    const auto add = [&](std::initializer_list<std::string> pieces) {
+      std::string& seed = seeds.emplace_back(head);
+      for (const std::string& piece : pieces) seed += piece;
+    };
+    add({Put(1), Range(3, bounded), Put(5), Txn(7), Range(9)});
+    add({Put(1), Watch(3, 1), Put(7), ping, window});
+    add({Watch(1, 0), Watch(5, 9), reset, Put(9)});
+    add({health, small_window, Put(3), Range(5), Range(7), Range(9)});
+    add({Call(1, "/etcdserverpb.Lease/LeaseGrant", {}, true),
+         Call(3, "/nowhere", {{"grpc-timeout", "0u"}}, true), Message(1, "x")});
   }
   const std::string page = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
   const std::string old = "HEAD /metrics?x=1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";

@@ -109,7 +109,7 @@ class Loop {
   void FireTimers();
 
   const std::string name_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   const Clock* const driver_ = nullptr;  // of a driven loop; otherwise there is machine_
   std::optional<Machine> machine_;
   std::atomic<bool> stop_{false};
