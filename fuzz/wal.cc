@@ -307,7 +307,8 @@ std::vector<std::string> Seeds() {
                     Then(Step::kCrash, "\1"));
     seeds.push_back(head + log + forged);
     for (const Step step : {Step::kFlipBit, Step::kCut, Step::kZeroSector, Step::kRemove}) {
-      seeds.push_back(head + log + Then(step, std::string("\1\x90\2\0\0\3", 6)));
+      std::string& seed = seeds.emplace_back(head);
+      seed.append(log).append(Then(step, std::string("\1\x90\2\0\0\3", 6)));
     }
     seeds.push_back(head + log + Then(Step::kRename, std::string("\0\0\0\0\0\0\2\1", 8)));
   }

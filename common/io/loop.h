@@ -94,10 +94,10 @@ class Loop {
  private:
   struct Timers;
   struct Machine {  // what a loop with a thread of its own waits on
-    boost::asio::io_context context{1};
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
-        context.get_executor()};
-    boost::asio::steady_timer timer{context};
+    Machine() : context(1), work(context.get_executor()), timer(context) {}
+    boost::asio::io_context context;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work;
+    boost::asio::steady_timer timer;
   };
 
   Time ReadClock() const { return driver_ == nullptr ? clock_.Now() : driver_->Now(); }
