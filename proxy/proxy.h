@@ -57,6 +57,8 @@ class ProxyLoop {
 
   io::Loop& loop_;
   const Settings settings_;
+  bool draining_ = false;  // these two before what asks ready() as it is made
+  bool said_ready_ = false;
   const std::unique_ptr<io::Transport> transport_;
   ProxyNode node_;
   Watches watches_;
@@ -65,8 +67,6 @@ class ProxyLoop {
   api::Health health_;
   const std::vector<rpc::MethodSpec> methods_;
   std::unique_ptr<rpc::Server> server_;  // null where no client is listened for
-  bool draining_ = false;
-  bool said_ready_ = false;
   // For metrics, which any thread reads.
   std::atomic<std::uint64_t> backends_{0};
   std::atomic<std::uint64_t> waiting_{0};

@@ -122,6 +122,7 @@ class BackendTest : public testing::Test, public Backend::Observer {
   ~BackendTest() override {
     backend.reset();
     network.DeliverAll();
+    node.asked.clear();  // whose repliers know the server
   }
   void Connect() {
     Link::Options address;

@@ -37,6 +37,10 @@ class LinkTest : public testing::Test {
     address.pause_min = kMillisecond;
     address.pause_max = 4 * kMillisecond;
   }
+  ~LinkTest() override {
+    link.reset();
+    network.DeliverAll();  // a dial that is under way ends
+  }
   void Listen() {
     io::TransportOptions options;
     options.hello.node_id = 2;
