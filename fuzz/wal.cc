@@ -6,6 +6,7 @@
 #include "common/wal/wal.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -301,16 +302,19 @@ std::vector<std::string> Seeds() {
   std::vector<std::string> seeds;
   for (const char flags : {0, 1, 2, 3}) {
     const std::string head(1, flags);
-    seeds.push_back(head + log + Then(Step::kReopen, "") + Appended(3, 40));
-    seeds.push_back(head + log + Then(Step::kCrash, "\7") + Appended(3, 40));
-    seeds.push_back(head + log + Then(Step::kOverwrite, std::string("\1\1\x10\0pa\0\1\2", 9)) +
-                    Then(Step::kCrash, "\1"));
-    seeds.push_back(head + log + forged);
-    for (const Step step : {Step::kFlipBit, Step::kCut, Step::kZeroSector, Step::kRemove}) {
+    const auto add = [&](std::initializer_list<std::string> steps) {
       std::string& seed = seeds.emplace_back(head);
-      seed.append(log).append(Then(step, std::string("\1\x90\2\0\0\3", 6)));
+      seed += log;
+      for (const std::string& step : steps) seed += step;
+    };
+    add({Then(Step::kReopen, ""), Appended(3, 40)});
+    add({Then(Step::kCrash, "\7"), Appended(3, 40)});
+    add({Then(Step::kOverwrite, std::string("\1\1\x10\0pa\0\1\2", 9)), Then(Step::kCrash, "\1")});
+    add({forged});
+    for (const Step step : {Step::kFlipBit, Step::kCut, Step::kZeroSector, Step::kRemove}) {
+      add({Then(step, std::string("\1\x90\2\0\0\3", 6))});
     }
-    seeds.push_back(head + log + Then(Step::kRename, std::string("\0\0\0\0\0\0\2\1", 8)));
+    add({Then(Step::kRename, std::string("\0\0\0\0\0\0\2\1", 8))});
   }
   return seeds;
 }
