@@ -106,10 +106,8 @@ class RunScript {
       one.add_kvs()->ParseFromString(mvcc::testing::EncodeKv(kv));
       kvs += one.SerializeAsString();
     }
-    for (const std::string_view piece :
-         api::RangeResponse(Header(at), kvs, answer.more, answer.count).pieces()) {
-      op.response.append(piece);
-    }
+    const api::RangeResponse response(Header(at), kvs, answer.more, answer.count);
+    for (const std::string_view piece : response.pieces()) op.response.append(piece);
     return End(op, at);
   }
   void Refuse(OpRecord& op, const Status& status) {
