@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/io/listen.h"
 #include "common/rpc/server.h"
 
 namespace coppice::rpc {
@@ -16,11 +17,6 @@ using boost::asio::ip::tcp;
 
 constexpr int kAcceptsPerTurnMax = 64;
 constexpr Micros kRetryAfter = 100 * kMillisecond;
-
-Status AddressError(const std::string& host, std::uint16_t port, const std::string& cause) {
-  return MakeStatus(StatusCode::kUnavailable,
-                    "cannot listen on " + host + ":" + std::to_string(port) + ": " + cause);
-}
 
 }  // namespace
 
@@ -33,22 +29,10 @@ class Acceptor::Impl {
   ~Impl() { Close(); }
 
   StatusOr<std::uint16_t> Listen(const std::string& host, std::uint16_t port, int listener) {
+    COPPICE_ASSIGN_OR_RETURN(auto listening, io::ListenOn(loop_.context(), host, port));
+    const Listening socket = std::move(listening);
     boost::system::error_code error;
-    auto address = boost::asio::ip::make_address(host, error);
-    if (error) {
-      tcp::resolver resolver(loop_.context());
-      const auto found = resolver.resolve(host, std::to_string(port), error);
-      if (error || found.empty()) return AddressError(host, port, error.message());
-      address = found.begin()->endpoint().address();
-    }
-    auto socket = std::make_shared<tcp::acceptor>(loop_.context());
-    const tcp::endpoint endpoint(address, port);
-    socket->open(endpoint.protocol(), error);
-    if (!error) socket->set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) socket->bind(endpoint, error);
-    if (!error) socket->listen(SOMAXCONN, error);
-    if (!error) socket->non_blocking(true, error);
-    if (error) return AddressError(host, port, error.message());
+    socket->non_blocking(true, error);
     const std::uint16_t bound = socket->local_endpoint(error).port();
     listening_.push_back(socket);
     Wait(socket, listener);
