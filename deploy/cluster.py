@@ -38,6 +38,7 @@ class Node:
 
     name: str
     base_port: int
+    host: str = HOST
 
     def __post_init__(self):
         match = re.fullmatch(r"([vlp])([1-9]\d*)", self.name)
@@ -56,15 +57,15 @@ class Node:
 
     @property
     def client(self):
-        return f"{HOST}:{self.client_port}"
+        return f"{self.host}:{self.client_port}"
 
     @property
     def peer(self):
-        return f"{HOST}:{self.client_port + 1}"
+        return f"{self.host}:{self.client_port + 1}"
 
     @property
     def metrics(self):
-        return f"{HOST}:{self.client_port + 2}"
+        return f"{self.host}:{self.client_port + 2}"
 
 
 def start_time(pid):
@@ -137,8 +138,11 @@ class Cluster:
 
     def nodes(self, role=None):
         self.require()
-        nodes = [Node(n, self.config["base_port"]) for n in self.config["names"]]
+        nodes = [self.make_node(n) for n in self.config["names"]]
         return [n for n in nodes if role in (None, n.role)]
+
+    def make_node(self, name):
+        return Node(name, self.config["base_port"])
 
     def node(self, name):
         for node in self.nodes():
@@ -194,6 +198,10 @@ class Cluster:
         binary = os.path.join(self.bin_dir, f"coppice-{node.role}")
         return [binary] + client + special + log + self.config["extra"].get(node.role, [])
 
+    def launch(self, _node):
+        """(words before the command, environment or None for ours); the fault tests have their own."""
+        return [], None
+
     def start(self, name):
         """Starts the process unless it runs; it outlives us. Ready is another matter: wait_ready."""
         node = self.node(name)
@@ -204,9 +212,11 @@ class Cluster:
             raise ClusterError(f"no {command[0]}; build it first: cmake --preset release && "
                                "cmake --build build")
         os.makedirs(os.path.join(self.folder, name), mode=0o700, exist_ok=True)
+        before, environment = self.launch(node)
         with open(self.log_path(name), "ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True, cwd=self.folder)
+            process = subprocess.Popen(before + command, stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, start_new_session=True, cwd=self.folder,
+                                       env=environment)
         self._children[name] = process
         with open(self._pid_path(name), "w", encoding="utf-8") as f:
             f.write(f"{process.pid} {start_time(process.pid)}\n")

@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 LOGS = os.path.join(BUILD, "test-logs")
 SEEDS = "1..1500"  # of the simulator
+SEEDS_UNDER_ASAN = "1..100"
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:check_initialization_order=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -133,16 +134,34 @@ def clang_tidy(step):
     step.count(step.run("python3", "deploy/clang_tidy.py", "--jobs", str(step.jobs)) == 0)
 
 
+def run_suite(step, *command):
+    """A program that prints its cases and `N passed, N failed`."""
+    code, output = step.run(*command, output=True)
+    total = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
+    passed, failed = map(int, total[-1]) if total else (0, 0)
+    step.passed += passed
+    step.failed += failed if code == 0 else max(failed, 1)
+
+
 def end_to_end(step):
-    """Each executable in deploy/e2e is a suite; it prints its cases and `N passed, N failed`."""
-    suites = [p for p in sorted(glob.glob(os.path.join(ROOT, "deploy/e2e/*")))
-              if os.path.isfile(p) and os.access(p, os.X_OK)]
-    for suite in suites:
-        code, output = step.run(suite, output=True)
-        total = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
-        passed, failed = map(int, total[-1]) if total else (0, 0)
-        step.passed += passed
-        step.failed += failed if code == 0 else max(failed, 1)
+    """Each executable in deploy/e2e is a suite."""
+    for suite in sorted(glob.glob(os.path.join(ROOT, "deploy/e2e/*"))):
+        if os.path.isfile(suite) and os.access(suite, os.X_OK):
+            run_suite(step, suite)
+
+
+def simulator(step):
+    """A violation, an abort, a trace that differs, or a coverage line never met fails it."""
+    run_seeds(step, BUILD, SEEDS)
+
+
+def run_seeds(step, folder, seeds, env=None):
+    code, output = step.run(os.path.join(folder, "bin/coppice-sim"), "--seeds", seeds,
+                            "--jobs", str(step.jobs), env=env, output=True)
+    total = re.findall(r"^(\d+) seeds in .* (\d+) failed, ", output, re.M)
+    seeds, failed = map(int, total[-1]) if total else (0, 0)
+    step.passed += seeds - failed
+    step.failed += failed if code == 0 else max(failed, 1)
 
 
 def mutants(step):
@@ -159,16 +178,6 @@ def mutants(step):
     step.failed += survivors if code == 0 else max(survivors, 1)
 
 
-def simulator(step):
-    """A violation, an abort, a trace that differs, or a coverage line never met fails it."""
-    code, output = step.run("build/bin/coppice-sim", "--seeds", SEEDS, "--jobs", str(step.jobs),
-                            output=True)
-    total = re.findall(r"^(\d+) seeds in .* (\d+) failed, ", output, re.M)
-    seeds, failed = map(int, total[-1]) if total else (0, 0)
-    step.passed += seeds - failed
-    step.failed += failed if code == 0 else max(failed, 1)
-
-
 def sanitized(preset, folder, label):
     """The tests with `label`, without those of grpc++: it is not instrumented, so that sanitizers
     see errors in it that are none."""
@@ -180,6 +189,27 @@ def sanitized(preset, folder, label):
         step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", *names)
         run_ctest(step, folder, names, env=SANITIZER_ENV)
     return run
+
+
+def memory(step):
+    """The unit tests under ASan and UBSan, and then the whole cluster in the simulator."""
+    folder = os.path.join(ROOT, "build-asan")
+    sanitized("asan-ubsan", folder, "unit")(step)
+    step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target", "coppice-sim")
+    run_seeds(step, folder, SEEDS_UNDER_ASAN, env=SANITIZER_ENV)
+
+
+def threads(step):
+    """The tests of threads under TSan, and then the real processes (deploy/tsan_cluster.py)."""
+    folder = os.path.join(ROOT, "build-tsan")
+    sanitized("tsan", folder, "threads")(step)
+    step.must("cmake", "--build", folder, "--parallel", str(step.jobs), "--target",
+              "coppice-voter", "coppice-learner", "coppice-proxy")
+    run_suite(step, "deploy/tsan_cluster.py")
+
+
+def fuzz(step):
+    run_suite(step, "deploy/fuzz.py", "--jobs", str(step.jobs))
 
 
 def labels(test):
@@ -202,11 +232,12 @@ STEPS = [
     ("e2e", end_to_end, 900),
     ("clang-tidy", clang_tidy, 900),
     ("mutants", mutants, 1500),
-    ("asan-ubsan", sanitized("asan-ubsan", os.path.join(ROOT, "build-asan"), "unit"), 1200),
-    ("tsan", sanitized("tsan", os.path.join(ROOT, "build-tsan"), "threads"), 900),
+    ("asan-ubsan", memory, 1500),
+    ("fuzz", fuzz, 900),
+    ("tsan", threads, 900),
 ]
-SLOW = {"clang-tidy", "mutants", "asan-ubsan", "tsan"}
-SANITIZERS = {"asan-ubsan", "tsan"}
+SLOW = {"clang-tidy", "mutants", "asan-ubsan", "fuzz", "tsan"}
+SANITIZERS = {"asan-ubsan", "fuzz", "tsan"}
 
 
 def parse_args():

@@ -14,7 +14,7 @@ import sys
 import tidy_source
 from tidy_source import Tree
 
-# Which part may include (and link) which. `loadgen` and `bench` may use all.
+# Which part may include (and link) which. `loadgen`, `fuzz` and `bench` may use all.
 ARROWS = {
     "base": set(),
     "raft": {"base"},
@@ -36,7 +36,7 @@ COMMON = set(ARROWS) - {"client"}
 ARROWS["voter"] = ARROWS["learner"] = COMMON
 # The proxy may use what learners and voters share, as long as no store and no raft comes with it.
 ARROWS["proxy"] = COMMON - {"raft", "wal", "mvcc", "mvcc_rocksdb"}
-ANY = {"loadgen", "bench"}
+ANY = {"loadgen", "bench", "fuzz"}
 
 # Headers of common/mvcc that say what clients ask for and how events come: all that common/api and
 # the proxy may see.

@@ -17,8 +17,8 @@ namespace coppice::loadgen {
 // which shares no code with the store. Nothing is forgotten at a compaction.
 //
 // A mutation is found in the log by its tag: the first row of digits and dots between two kTagMark
-// characters in its encoded command. Workloads put one, never used twice, into each mutation's own key, range end or
-// value, and never into a key that they name before it.
+// characters in its encoded command. Workloads put one, never used twice, into each mutation's own
+// key, range end or value, and never into a key that they name before it.
 class Oracle {
  public:
   static constexpr char kTagMark = '@';

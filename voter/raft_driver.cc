@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 #include "common/base/mutant.h"
 
@@ -84,7 +85,12 @@ bool RaftDriver::StepAll(Time now) {
   if (inputs_.empty() && proposals_.proposals.empty()) return false;
   std::vector<raft::Input> inputs;
   inputs.swap(inputs_);
-  for (raft::Input& input : inputs) core_->Step(now, std::move(input), out_);
+  for (raft::Input& input : inputs) {
+    if (std::holds_alternative<raft::ReadIndexRequest>(input)) {
+      failpoint::Pass("read_index.received");
+    }
+    core_->Step(now, std::move(input), out_);
+  }
   if (!proposals_.proposals.empty()) {
     proposal_bytes_ = 0;
     core_->Step(now, std::exchange(proposals_, {}), out_);
@@ -125,6 +131,7 @@ bool RaftDriver::WriteLog() {
     hard_state =
         wal::HardState{out_.hard_state->term, out_.hard_state->vote, out_.hard_state->commit};
   }
+  failpoint::Pass("wal.before_write");
   const coppice::Status status = wal_->Append(out_.append, hard_state);
   if (status.code() == StatusCode::kResourceExhausted) {
     if (!std::exchange(stalled_, true)) {
@@ -137,11 +144,13 @@ bool RaftDriver::WriteLog() {
     return false;
   }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
+  failpoint::Pass("wal.before_sync");
   const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
   if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
     EndProcess(synced);
     return false;
   }
+  failpoint::Pass("wal.after_sync");
   if (!out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
@@ -176,6 +185,7 @@ void RaftDriver::Deliver() {
   for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
   if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
   DeliverEntries();
+  if (!out_.reads.empty()) failpoint::Pass("read_index.confirmed");
   for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
   for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
 }

@@ -440,16 +440,20 @@ void Voter::TickRegistry() {
 // Raises the replicated NOSPACE alarm before the disk is full or the quota passed; it stays until
 // an operator clears it, as in etcd.
 void Voter::CheckSpace() {
-  const auto free_bytes = storage_.disk->FreeBytes(options_.data_dir);
+  // Log and store may be on file systems of their own.
+  std::uint64_t free_bytes = UINT64_MAX;
+  for (const char* part : {"/member/wal", "/member/store"}) {
+    const auto free_here = storage_.disk->FreeBytes(options_.data_dir + part);
+    if (free_here.ok()) free_bytes = std::min(free_bytes, *free_here);
+  }
   const std::uint64_t quota = options_.quota_bytes == 0 ? 2ULL << 30 : options_.quota_bytes;
-  const bool full =
-      (free_bytes.ok() && *free_bytes < kDiskReserve) || tier_->core().store().DiskBytes() > quota;
+  const bool full = free_bytes < kDiskReserve || tier_->core().store().DiskBytes() > quota;
   const bool raised = tier_->core().store().AlarmActive(mvcc::AlarmType::kNoSpace);
   if (full && !raised && driver_->status().role == raft::Role::kLeader) {
     COPPICE_LOG(kWarn,
                 "raising the NOSPACE alarm: the store has {} bytes of a quota of {}, the disk "
                 "{} bytes free. Compact, delete, then clear it with `alarm disarm`",
-                tier_->core().store().DiskBytes(), quota, free_bytes.ok() ? *free_bytes : 0);
+                tier_->core().store().DiskBytes(), quota, free_bytes);
     mvcc::AlarmOp op;
     op.activate = true;
     op.member = self_;

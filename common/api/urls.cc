@@ -7,13 +7,14 @@
 namespace coppice::api {
 namespace {
 
-// One line, whatever the text.
+// One line, whatever the text, which the problem may quote too.
 Status Invalid(std::string_view flag, std::string_view text, std::string_view problem) {
   std::string message = std::string(flag) + ": \"" + std::string(text) + "\": ";
+  message.append(problem);
   for (char& c : message) {
     if (static_cast<unsigned char>(c) < ' ') c = '?';
   }
-  return MakeStatus(StatusCode::kInvalidArgument, message.append(problem));
+  return MakeStatus(StatusCode::kInvalidArgument, message);
 }
 
 // Names, IPv4 and IPv6 addresses, zones included.

@@ -60,6 +60,14 @@ TEST(Urls, WhatIsWrongIsSaid) {
   EXPECT_THAT(Refused("http://a:1?consistency=strong"), HasSubstr("linearizable, bounded"));
 }
 
+TEST(Urls, AnErrorIsOneLineWhereverItsTextComesFrom) {
+  for (const std::string query : {"consistency=a\nb", "max-staleness=\r1", "x\ny=1"}) {
+    const auto urls = ParseListenUrls("--listen-client-urls", "http://h:1?" + query);
+    ASSERT_FALSE(urls.ok());
+    EXPECT_EQ(MessageOf(urls.status()).find_first_of("\r\n"), std::string_view::npos) << query;
+  }
+}
+
 TEST(Urls, OnlyListenersTakeOptions) {
   EXPECT_FALSE(ParseUrl("--upstream", "http://a:1?consistency=serializable").ok());
 }

@@ -1,6 +1,8 @@
 #include "common/io/asio_connection.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -23,6 +25,24 @@ constexpr std::size_t kHelloBytesMax = 1024;
 
 std::atomic<std::uint64_t> g_last_id{0};
 
+// A path on which packets are lost says nothing. After an outage TCP sends again only once its
+// interval, which doubles each time, is over: about as late as the outage was long. A connection
+// on which nothing was acknowledged for so long is given up, and a new one tried at once.
+constexpr int kUnacknowledgedMaxMs = 5000;
+constexpr int kIdleProbeSeconds = 2;
+
+void SetOption(int socket, int level, int option, int value) {
+  // Without the option a loss is noticed late, and nothing is wrong.
+  (void)setsockopt(socket, level, option, &value, sizeof value);
+}
+
+void NoticeLoss(int socket) {
+  SetOption(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMaxMs);
+  SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, kIdleProbeSeconds);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+}
+
 std::uint64_t RandomNonce() {
   std::uint64_t nonce = 0;
   COPPICE_CHECK(getrandom(&nonce, sizeof nonce, 0) == sizeof nonce);
@@ -41,6 +61,7 @@ AsioConnection::AsioConnection(Loop& loop, Socket socket, const TransportOptions
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  NoticeLoss(socket_.native_handle());
 }
 
 AsioConnection::~AsioConnection() {
@@ -68,6 +89,10 @@ void AsioConnection::Start(ConnectionHandler& handler) {
   COPPICE_CHECK(state_ == State::kReady);
   state_ = State::kOpen;
   handler_ = &handler;
+  if ((options_.hello.features & peer_.features & kFeaturePings) != 0) {
+    liveness_.emplace(options_.liveness_tick, loop_.now());
+    AwaitTick();
+  }
   handler.OnOpen(*this);
   ParsePackets();
   AwaitRead();
@@ -109,18 +134,44 @@ void AsioConnection::SendHello(ConnectionClass connection_class, std::string pro
 }
 
 std::string& AsioConnection::BeginFrame(const Frame& frame, std::size_t payload_size) {
-  if (packet_ != std::string::npos && out_.size() - packet_ > kPacketTarget) {
-    ClosePacket(out_, packet_);
-    packet_ = std::string::npos;
+  if (packet_ != std::string::npos) {
+    const std::size_t open = out_.size() - packet_;
+    if (open > kPacketTarget || open + kFrameHeaderSize + payload_size > kPacketBytesMax) {
+      ClosePacket(out_, packet_);
+      packet_ = std::string::npos;
+    }
   }
   if (packet_ == std::string::npos) packet_ = OpenPacket(out_);
   PutFrameHeader(out_, frame, payload_size);
+  if (liveness_) liveness_->Sent();
   loop_.Wake(*this, Loop::Phase::kFlush);
   return out_;
 }
 
 void AsioConnection::OnTurn(Time /*now*/) {
   Flush();
+}
+
+void AsioConnection::AwaitTick() {
+  tick_timer_ = loop_.RunAt(loop_.now() + options_.liveness_tick, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Tick();
+  });
+}
+
+void AsioConnection::Tick() {
+  tick_timer_ = 0;
+  const Liveness::Act act = liveness_->Tick(loop_.now());
+  if (act == Liveness::Act::kGiveUp) {
+    const double silent_s =
+        static_cast<double>(Liveness::kSilentTicksMax * options_.liveness_tick) / kSecond;
+    return FailWith(StatusCode::kUnavailable, fmt::format("has sent nothing for {:g} s", silent_s));
+  }
+  if (act == Liveness::Act::kPing && unsent_bytes() == 0) {
+    Frame ping;
+    ping.type = FrameType::kPing;
+    Send(ping);
+  }
+  AwaitTick();
 }
 
 void AsioConnection::Flush() {
@@ -190,6 +241,7 @@ void AsioConnection::ReadSome() {
     in_.resize(old + static_cast<std::size_t>(n > 0 ? n : 0));
     if (n > 0) {
       total += static_cast<std::size_t>(n);
+      if (liveness_) liveness_->Received();
       if (static_cast<std::size_t>(n) < kChunk) break;
       continue;
     }
@@ -210,6 +262,10 @@ void AsioConnection::ParsePackets() {
     const std::string_view data = std::string_view(in_).substr(parsed_);
     std::string_view frames;
     std::size_t size = 0;
+    // By its announced length: a stranger's packet is not waited for.
+    if (state_ != State::kOpen && PacketSize(data) > kHelloBytesMax) {
+      return FailWith(StatusCode::kDataLoss, "sent something else than a Hello first");
+    }
     switch (ReadPacket(data, frames, size)) {
       case PacketError::kShort:
         return;
@@ -220,9 +276,6 @@ void AsioConnection::ParsePackets() {
         return FailWith(StatusCode::kDataLoss, "sent a packet with a bad checksum");
       case PacketError::kOk:
         break;
-    }
-    if (state_ != State::kOpen && size > kHelloBytesMax) {
-      return FailWith(StatusCode::kDataLoss, "sent something else than a Hello first");
     }
     parsed_ += size;
     if (!HandleFrames(frames)) return;
@@ -237,6 +290,7 @@ bool AsioConnection::HandleFrames(std::string_view frames) {
       return false;
     }
     if (state_ == State::kOpen) {
+      if (frame.type == FrameType::kPing) continue;
       handler_->OnFrame(*this, frame);
     } else if (state_ == State::kAwaitHello || state_ == State::kAwaitProof) {
       HandleHello(frame);
@@ -316,6 +370,7 @@ void AsioConnection::End(const Status& reason) {
   if (state_ == State::kClosed) return;
   const bool was_open = state_ == State::kOpen;
   state_ = State::kClosed;
+  if (tick_timer_ != 0) loop_.Cancel(tick_timer_);
   error_code ignored;
   socket_.close(ignored);
   loop_.Post([self = shared_from_this(), reason, was_open] {

@@ -4,16 +4,19 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "common/io/liveness.h"
 #include "common/io/loop.h"
 #include "common/io/transport.h"
 
 namespace coppice::io {
 
 // A TCP connection that speaks packets of frames. First the two Hellos, then whatever `Events`
-// hears. Owned by shared_ptr: pending socket operations hold it. Thread: its loop's.
+// hears. An open connection whose peer says nothing for 5 s is closed (Liveness). Owned by
+// shared_ptr: pending socket operations hold it. Thread: its loop's.
 class AsioConnection final : public Connection,
                              private TurnTask,
                              public std::enable_shared_from_this<AsioConnection> {
@@ -59,6 +62,8 @@ class AsioConnection final : public Connection,
   void AcceptorGotHello(const Hello& hello);
   void DialerGotHello(const Hello& hello);
   void BecomeReady();
+  void AwaitTick();
+  void Tick();
   void Flush();
   void End(const Status& reason);
   void FailWith(StatusCode code, const std::string& why);
@@ -81,6 +86,8 @@ class AsioConnection final : public Connection,
   std::size_t parsed_ = 0;
   std::string out_;
   std::size_t sent_ = 0;
+  std::optional<Liveness> liveness_;  // while open, with a peer that pings
+  Loop::TimerId tick_timer_ = 0;
   std::size_t packet_ = std::string::npos;  // offset in out_ of the packet that is open
 };
 

@@ -5,6 +5,8 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
+#include "common/base/coding.h"
+
 namespace coppice::io {
 namespace {
 
@@ -112,7 +114,7 @@ TEST_F(Pair, OnWritableFollowsAFullBufferHoweverItLeft) {
   int rounds = 0;
   const auto fill = [&rounds](Connection& connection) {
     Frame frame;
-    frame.type = FrameType::kPong;
+    frame.type = FrameType::kReply;
     const std::string payload(64U << 10, 'x');
     frame.payload = payload;
     while (connection.unsent_bytes() < 256U << 10) connection.Send(frame);
@@ -176,6 +178,53 @@ TEST_F(Pair, GarbageInsteadOfAHelloClosesTheConnection) {
   Spin();
   EXPECT_TRUE(error);
   EXPECT_EQ(accepted.opened, nullptr);
+}
+
+// A stranger that announces a long packet would have us keep all of it before its Hello is looked
+// at.
+TEST_F(Pair, APacketTooLongForAHelloIsNotWaitedFor) {
+  server = std::make_unique<AsioTransport>(loop, Options(2, 7, ""),
+                                           [this](const Hello&) { return &accepted; });
+  listener = std::make_unique<PeerListener>(loop, Options(2, 7, ""),
+                                            [this](const Hello&) { return server.get(); });
+  port = *listener->Listen("127.0.0.1", 0);
+  boost::asio::ip::tcp::socket raw(loop.context());
+  raw.connect({boost::asio::ip::make_address("127.0.0.1"), port});
+  std::string bytes;
+  PutLe<std::uint32_t>(bytes, kPacketBytesMax);
+  PutLe<std::uint32_t>(bytes, 0);
+  boost::asio::write(raw, boost::asio::buffer(bytes.append(100, 'x')));
+  char byte = 0;
+  boost::system::error_code error;
+  raw.async_read_some(boost::asio::buffer(&byte, 1),
+                      [&](const boost::system::error_code& e, std::size_t) {
+                        error = e;
+                        loop.Stop();
+                      });
+  const Time begun = loop.Refresh();
+  Spin();
+  EXPECT_TRUE(error);
+  EXPECT_LT(loop.now() - begun, 5 * kSecond) << "not by the Hello's time limit";
+}
+
+// What a peer may send us whole can be sent back behind other frames.
+TEST_F(Pair, TheLongestFrameGoesBehindOthers) {
+  const std::string longest(kPacketBytesMax - kFrameHeaderSize, 'x');
+  dialed.on_open = [&](Connection& connection) {
+    Frame frame;
+    frame.type = FrameType::kReply;
+    frame.payload = "short";
+    connection.Send(frame);
+    frame.payload = longest;
+    connection.Send(frame);
+  };
+  accepted.on_frame = [&](Connection&) {
+    if (accepted.frames.size() == 2) loop.Stop();
+  };
+  Run(Options(1, 7, ""), Options(2, 7, ""));
+  ASSERT_EQ(accepted.frames.size(), 2U);
+  EXPECT_EQ(accepted.frames[0], "short");
+  EXPECT_TRUE(accepted.frames[1] == longest);
 }
 
 TEST_F(Pair, AConnectionThatEndsRightBehindItsHelloIsDropped) {

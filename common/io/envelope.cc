@@ -17,6 +17,7 @@ enum Flag : std::uint8_t {
   kHasPrincipal = 64,  // principal and token
 };
 constexpr std::size_t kFixedSize = 4;
+constexpr std::uint64_t kNumberMax = INT64_MAX;  // of what is signed here
 
 void PutShort(std::string& out, std::string_view text) {
   PutVarint(out, text.size());
@@ -41,7 +42,7 @@ bool ReadBounds(WireReader& reader, Consistency& want) {
   std::uint64_t staleness = 0;
   std::uint64_t revision = 0;
   if (!reader.Varint(staleness) || !reader.Varint(revision) ||
-      !reader.Fixed(want.session_cluster)) {
+      !reader.Fixed(want.session_cluster) || staleness > kNumberMax || revision > kNumberMax) {
     return false;
   }
   if (staleness != 0) want.max_staleness = static_cast<Micros>(staleness - 1);
@@ -96,7 +97,9 @@ bool ReadEnvelope(std::string_view& data, Envelope& envelope) {
   envelope.authenticated_by = static_cast<AuthenticatedBy>(p[3]);
   WireReader reader(data.substr(2 + kFixedSize, size - kFixedSize));
   std::uint64_t deadline = 0;
-  if ((flags & kHasDeadline) != 0 && !reader.Varint(deadline)) return false;
+  if ((flags & kHasDeadline) != 0 && (!reader.Varint(deadline) || deadline > kNumberMax)) {
+    return false;
+  }
   envelope.deadline_left = static_cast<Micros>(deadline);
   if ((flags & kHasBounds) != 0 && !ReadBounds(reader, envelope.consistency)) return false;
   if ((flags & kHasAttempt) != 0 && !reader.Fixed(envelope.attempt)) return false;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/coding.h"
 #include "common/base/rng.h"
 
 namespace coppice::io {
@@ -70,6 +71,22 @@ TEST(Envelope, MalformedBytesAreRefusedOrReadButNeverOverrun) {
     if (ReadEnvelope(data, read)) {
       EXPECT_LE(data.size(), bad.size());
     }
+  }
+}
+
+// As numbers they would be negative: a deadline long over, a revision before the first.
+TEST(Envelope, NumbersBeyondTheirTypeAreMalformed) {
+  constexpr std::uint64_t kTooLarge = 1ULL << 63;
+  for (int wrong = 0; wrong < 3; ++wrong) {
+    std::string bytes("\0\0\3\1\0\0", 6);  // a deadline and bounds; bounded
+    PutVarint(bytes, wrong == 0 ? kTooLarge : 5);
+    PutVarint(bytes, wrong == 1 ? kTooLarge + 1 : 5);
+    PutVarint(bytes, wrong == 2 ? kTooLarge : 5);
+    PutLe<std::uint64_t>(bytes, 0);
+    bytes[0] = static_cast<char>(bytes.size() - 2);
+    std::string_view rest = bytes;
+    Envelope read;
+    EXPECT_FALSE(ReadEnvelope(rest, read)) << wrong;
   }
 }
 

@@ -45,6 +45,11 @@ void ClosePacket(std::string& out, std::size_t offset) {
   SetLe<std::uint32_t>(header + 4, Crc32c(0, {header + kPacketHeaderSize, size}));
 }
 
+std::size_t PacketSize(std::string_view data) {
+  if (data.size() < kPacketHeaderSize) return 0;
+  return kPacketHeaderSize + GetLe<std::uint32_t>(data.data());
+}
+
 PacketError ReadPacket(std::string_view data, std::string_view& frames, std::size_t& size) {
   if (data.size() < kPacketHeaderSize) return PacketError::kShort;
   const std::size_t length = GetLe<std::uint32_t>(data.data());

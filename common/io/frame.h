@@ -17,8 +17,7 @@ constexpr std::size_t kPacketBytesMax = 80U << 20;
 enum class FrameType : std::uint8_t {
   kHello = 1,   // first in each direction
   kGoAway = 2,  // no new streams, please: this process is draining
-  kPing = 3,
-  kPong = 4,
+  kPing = 3,    // says that the sender is there; the transport's own
   // Class kRaft
   kRaft = 16,  // raft::EncodeMessage
   // Class kTail: log tail and ReadIndex
@@ -76,6 +75,9 @@ bool ReadFrame(std::string_view& data, Frame& frame);
 // that was appended since.
 std::size_t OpenPacket(std::string& out);
 void ClosePacket(std::string& out, std::size_t offset);
+
+// What the packet at the front of `data` takes, as far as `data` says; 0 if it does not yet.
+std::size_t PacketSize(std::string_view data);
 
 enum class PacketError { kOk, kShort, kTooLong, kBadChecksum };
 // Reads the packet at the front of `data`: its frames, and the size it takes.

@@ -13,13 +13,17 @@ const char* RoleName(ProcessRole role);
 // another.
 enum class ConnectionClass : std::uint8_t { kRaft = 1, kTail = 2, kRequest = 3, kSnapshot = 4 };
 
+// What a process can do besides, a bit each. kFeaturePings: pings when it has nothing to say, so
+// that it may be given up when it is silent, and understands pings.
+constexpr std::uint32_t kFeaturePings = 1;
+
 // The first frame in each direction. The dialer speaks first and without a proof; the acceptor's
 // Hello proves that it knows the secret; the dialer's second Hello proves the same. Without a peer
 // secret proofs are empty.
 struct Hello {
   std::uint16_t protocol_min = 1;
   std::uint16_t protocol_max = 1;
-  std::uint32_t features = 0;
+  std::uint32_t features = kFeaturePings;
   std::uint64_t cluster_id = 0;  // 0: not known yet (a learner or proxy that has never connected)
   std::uint64_t node_id = 0;
   std::uint64_t boot_nonce = 0;  // drawn anew at each start of the process

@@ -60,8 +60,8 @@ class Loop {
   boost::asio::io_context& context() { return machine_->context; }  // not of a driven loop
   const std::string& name() const { return name_; }
 
-  void Run();            // until Stop; may run again after it
-  void Stop();           // any thread
+  void Run();   // until Stop; may run again after it
+  void Stop();  // any thread
   bool stopped() const { return stop_.load(std::memory_order_acquire); }  // of a driven loop
   void Post(Task task);  // any thread; from the loop's own thread it costs no lock and no wake
 
@@ -94,10 +94,10 @@ class Loop {
  private:
   struct Timers;
   struct Machine {  // what a loop with a thread of its own waits on
-    boost::asio::io_context context{1};
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
-        context.get_executor()};
-    boost::asio::steady_timer timer{context};
+    Machine() : context(1), work(context.get_executor()), timer(context) {}
+    boost::asio::io_context context;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work;
+    boost::asio::steady_timer timer;
   };
 
   Time ReadClock() const { return driver_ == nullptr ? clock_.Now() : driver_->Now(); }
@@ -109,7 +109,7 @@ class Loop {
   void FireTimers();
 
   const std::string name_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   const Clock* const driver_ = nullptr;  // of a driven loop; otherwise there is machine_
   std::optional<Machine> machine_;
   std::atomic<bool> stop_{false};

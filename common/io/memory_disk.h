@@ -41,7 +41,8 @@ class MemoryDisk final : public Disk {
 
   // The n-th such operation from now (1 = the next) fails once with `status`. A write that fails
   // leaves about its first half, in whole sectors; what was written before a sync that failed is
-  // never synced any more, as on Linux, where the next fsync of such a file succeeds and lies.
+  // never synced any more, as on Linux, where the next fsync of such a file succeeds and lies. Names
+  // are: SyncDirectory fails and the next one makes them durable.
   void FailNth(Operation operation, std::uint64_t n, Status status);
   void ClearFaults();
   // Writes that would make all files together larger are ResourceExhausted and write nothing.

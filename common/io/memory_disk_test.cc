@@ -50,6 +50,20 @@ TEST(MemoryDisk, UnsyncedWritesAreLostTornAndReorderedBySector) {
   EXPECT_EQ(seen, (std::set<std::string>{a + a, a + b, b + a, b + b}));
 }
 
+TEST(MemoryDisk, NamesAreDurableOnceADirectorySyncSucceedsHoweverManyFailedBefore) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    MemoryDisk disk;
+    Rng rng(seed);
+    ASSERT_TRUE(disk.Open("/f", kCreate).ok());
+    disk.FailNth(MemoryDisk::Operation::kSyncDirectory, 1,
+                 MakeStatus(StatusCode::kInternal, "I/O error"));
+    EXPECT_FALSE(disk.SyncDirectory("/").ok());
+    EXPECT_TRUE(disk.SyncDirectory("/").ok());
+    disk.Crash(rng);
+    EXPECT_EQ(disk.Image().size(), 1U);
+  }
+}
+
 TEST(MemoryDisk, NamesAreLostUntilTheDirectoryIsSynced) {
   std::set<std::string> seen;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {

@@ -181,6 +181,7 @@ void MemoryNetwork::Deliver(std::uint64_t direction) {
     Frame frame;
     while (!frames.empty() && !end.closing) {
       COPPICE_CHECK(ReadFrame(frames, frame));
+      if (frame.type == FrameType::kPing) continue;
       end.handler->OnFrame(end, frame);
     }
     return;

@@ -16,8 +16,9 @@ namespace coppice::io {
 // A network of processes in one thread, for tests and simulation: what is sent waits until somebody
 // delivers it, in the order of each connection. The owner chooses which connection goes next, cuts
 // connections and closes ports; nothing happens by itself, and nothing is random.
-// Frames go through the same packets and checksums as on a socket, Hellos are checked the same way.
-// Thread: one.
+// Nobody pings, and nobody is given up for silence: that a connection is dead its ends hear from
+// Cut. Frames go through the same packets and checksums as on a socket, Hellos are checked the same
+// way. Thread: one.
 class MemoryNetwork {
  public:
   MemoryNetwork();

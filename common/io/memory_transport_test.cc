@@ -9,10 +9,10 @@ struct Recorder : ConnectionHandler {
   void OnOpen(Connection& opened) override { connection = &opened; }
   void OnFrame(Connection& from, const Frame& frame) override {
     frames.push_back(std::string(frame.payload));
-    if (frame.type == FrameType::kPing) {
-      Frame pong = frame;
-      pong.type = FrameType::kPong;
-      from.Send(pong);
+    if (frame.type == FrameType::kRequest) {
+      Frame reply = frame;
+      reply.type = FrameType::kReply;
+      from.Send(reply);
     }
   }
   void OnClosed(Connection&, const Status& reason) override {
@@ -38,9 +38,9 @@ struct Net : ::testing::Test {
     a = network.Join(Options(1, cluster));
     a->Dial("b", 1, ConnectionClass::kTail, at_a, [this](const DialFailure& f) { failed = f; });
   }
-  static void Ping(Connection& connection, std::string_view text) {
+  static void Ask(Connection& connection, std::string_view text) {
     Frame frame;
-    frame.type = FrameType::kPing;
+    frame.type = FrameType::kRequest;
     frame.payload = text;
     connection.Send(frame);
   }
@@ -61,12 +61,23 @@ TEST_F(Net, NothingHappensUntilItIsDelivered) {
   EXPECT_EQ(at_a.connection->peer().node_id, 2U);
   EXPECT_EQ(at_b.connection->peer().node_id, 1U);
   EXPECT_EQ(at_b.connection->peer().connection_class, ConnectionClass::kTail);
-  Ping(*at_a.connection, "one");
-  Ping(*at_a.connection, "two");
+  Ask(*at_a.connection, "one");
+  Ask(*at_a.connection, "two");
   EXPECT_TRUE(at_b.frames.empty());
   network.DeliverAll();
   EXPECT_EQ(at_b.frames, (std::vector<std::string>{"one", "two"}));
   EXPECT_EQ(at_a.frames, at_b.frames);
+}
+
+TEST_F(Net, PingsAreTheTransportsOwn) {
+  Connect();
+  network.DeliverAll();
+  Frame ping;
+  ping.type = FrameType::kPing;
+  at_a.connection->Send(ping);
+  Ask(*at_a.connection, "one");
+  network.DeliverAll();
+  EXPECT_EQ(at_b.frames, (std::vector<std::string>{"one"}));
 }
 
 TEST_F(Net, AClosedPortRefusesAndAnotherClusterDoesNotLetIn) {
@@ -84,7 +95,7 @@ TEST_F(Net, AClosedPortRefusesAndAnotherClusterDoesNotLetIn) {
 TEST_F(Net, WhatWasSentBeforeACloseArrives) {
   Connect();
   network.DeliverAll();
-  Ping(*at_a.connection, "last words");
+  Ask(*at_a.connection, "last words");
   at_a.connection->Close(MakeStatus(StatusCode::kCancelled, "enough"));
   network.DeliverAll();
   EXPECT_EQ(at_b.frames, (std::vector<std::string>{"last words"}));
@@ -95,7 +106,7 @@ TEST_F(Net, WhatWasSentBeforeACloseArrives) {
 TEST_F(Net, ACutLosesWhatIsInFlightAndBothEndsHearOfIt) {
   Connect();
   network.DeliverAll();
-  Ping(*at_a.connection, "lost");
+  Ask(*at_a.connection, "lost");
   network.Cut([](const Hello& dialer, const Hello& acceptor) {
     return dialer.node_id == 1 && acceptor.node_id == 2;
   });

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "common/base/failpoint.h"
+
 namespace coppice::io {
 namespace {
 
@@ -68,6 +70,18 @@ Status ErrnoStatus(const char* operation, const std::string& path, int error) {
                                 std::generic_category().message(error), AdviceFor(error)));
 }
 
+// The errno that a test wants of this operation (common/base/failpoint.h), or 0.
+int Injected(std::string_view failpoint) {
+  switch (failpoint::Reached(failpoint)) {
+    case failpoint::Fault::kIoError:
+      return EIO;
+    case failpoint::Fault::kNoSpace:
+      return ENOSPC;
+    default:
+      return 0;
+  }
+}
+
 template <typename Call>
 auto RetryInterrupted(Call call) {
   auto result = call();
@@ -83,6 +97,7 @@ class PosixFile final : public File {
   ~PosixFile() override { close(fd_); }
 
   Status WriteAt(std::uint64_t offset, std::string_view data) override {
+    if (const int error = Injected("disk.write")) return ErrnoStatus("write", path_, error);
     while (!data.empty()) {
       const ssize_t n = RetryInterrupted(
           [&] { return pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset)); });
@@ -95,6 +110,8 @@ class PosixFile final : public File {
   }
 
   Status ReadAt(std::uint64_t offset, std::size_t size, std::string& out) const override {
+    out.clear();
+    if (const int error = Injected("disk.read")) return ErrnoStatus("read", path_, error);
     out.resize(size);
     std::size_t got = 0;
     while (got < size) {
@@ -114,6 +131,7 @@ class PosixFile final : public File {
   }
 
   Status Sync() override {
+    if (const int error = Injected("disk.sync")) return ErrnoStatus("fdatasync", path_, error);
     if (RetryInterrupted([&] { return fdatasync(fd_); }) < 0) {
       return ErrnoStatus("fdatasync", path_, errno);
     }
@@ -210,6 +228,9 @@ Status PosixDisk::Rename(const std::string& from, const std::string& to) {
 }
 
 Status PosixDisk::SyncDirectory(const std::string& directory) {
+  if (const int error = Injected("disk.sync_directory")) {
+    return ErrnoStatus("fsync directory", directory, error);
+  }
   const int fd = OpenRaw(directory, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return ErrnoStatus("open directory", directory, errno);
   const int result = RetryInterrupted([&] { return fsync(fd); });

@@ -7,13 +7,15 @@
 #include <string_view>
 
 #include "common/base/status.h"
+#include "common/base/time.h"
 #include "common/io/frame.h"
 #include "common/io/hello.h"
 
 namespace coppice::io {
 
 // One open connection to another process. What is sent in a turn leaves in one write at the turn's
-// end. Thread: its loop's.
+// end. Pings are the transport's own: no handler hears of them, and none sends one. Thread: its
+// loop's.
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -52,6 +54,9 @@ struct DialFailure {
 struct TransportOptions {
   Hello hello;              // connection_class, nonce and proof are filled in for each connection
   std::string peer_secret;  // empty: none
+  // A ping leaves where nothing else did for so long; a peer that is silent five times as long is
+  // given up. Over TCP, if both ends can (kFeaturePings).
+  Micros liveness_tick = kSecond;
 };
 
 // Who takes an accepted connection; null refuses it.

@@ -1,9 +1,14 @@
 #include "common/mvcc/rocksdb_backend.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "common/mvcc/rocksdb_faults.h"
+#include "common/mvcc/rocksdb_log.h"
+#include "common/mvcc/rocksdb_space.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
@@ -33,7 +38,7 @@ Status ToStatus(const rocksdb::Status& status) {
     code = StatusCode::kDataLoss;
   } else if (status.IsInvalidArgument()) {
     code = StatusCode::kFailedPrecondition;
-  } else if (status.IsIOError() || status.IsBusy() || status.IsTimedOut()) {
+  } else if (status.IsBusy() || status.IsTimedOut()) {
     code = StatusCode::kUnavailable;
   }
   return MakeStatus(code, "rocksdb: " + status.ToString());
@@ -51,8 +56,9 @@ rocksdb::CompressionType ToRocksDb(Compression compression) {
   return rocksdb::kNoCompression;
 }
 
-rocksdb::DBOptions DbOptions(const RocksDbOptions& options) {
+rocksdb::DBOptions DbOptions(const RocksDbOptions& options, rocksdb::Env& env) {
   rocksdb::DBOptions db;
+  db.env = &env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.atomic_flush = true;
@@ -63,7 +69,7 @@ rocksdb::DBOptions DbOptions(const RocksDbOptions& options) {
   db.skip_stats_update_on_db_open = true;
   db.max_background_jobs = 2;
   db.max_file_opening_threads = 1;
-  db.keep_log_file_num = 2;
+  db.info_log = StoreLog();
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.avoid_flush_during_shutdown = true;  // a clean end must not do more than a crash
   db.bytes_per_sync = 1U << 20;
@@ -100,17 +106,27 @@ rocksdb::ColumnFamilyOptions RevOptions(const RocksDbOptions& options,
   return rev;
 }
 
+// What a database stands on, and outlives it.
+struct Disk {
+  std::shared_ptr<SpaceWait> space = std::make_shared<SpaceWait>();
+  std::unique_ptr<rocksdb::Env> env =
+      rocksdb::NewCompositeEnv(WaitForSpace(StoreFileSystem(), space));
+};
+
 class RocksDbBackend final : public KvBackend {
  public:
-  RocksDbBackend(std::unique_ptr<rocksdb::DB> db,
+  RocksDbBackend(Disk disk, std::unique_ptr<rocksdb::DB> db,
                  std::vector<rocksdb::ColumnFamilyHandle*> families, bool wait_in_flush)
-      : db_(std::move(db)), families_(std::move(families)) {
+      : disk_(std::move(disk)), db_(std::move(db)), families_(std::move(families)) {
+    disk_.space->Begin();
     write_.disableWAL = true;
+    write_.no_slowdown = true;
     flush_.wait = true;
     flush_.allow_write_stall = wait_in_flush;
   }
 
   ~RocksDbBackend() override {
+    disk_.space->End();
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
     db_->Close();
   }
@@ -123,10 +139,7 @@ class RocksDbBackend final : public KvBackend {
                                          : batch_.Put(Handle(write.family), write.key, write.value);
       if (!status.ok()) return ToStatus(status);
     }
-    rocksdb::Status status = db_->Write(write_, &batch_);
-    // After a background error, such as a full disk, writes are refused until told otherwise.
-    if (!status.ok() && db_->Resume().ok()) status = db_->Write(write_, &batch_);
-    return ToStatus(status);
+    return ToStatus(WriteBatch());
   }
 
   Status Get(Family family, std::string_view key, std::string& value) const override {
@@ -161,7 +174,10 @@ class RocksDbBackend final : public KvBackend {
         db_->CompactRange(compact, Handle(Family::kRev), &low, end.empty() ? nullptr : &high));
   }
 
-  void StopCompacting() override { stop_compacting_ = true; }
+  void StopCompacting() override {
+    stop_compacting_ = true;
+    disk_.space->End();
+  }
 
   std::uint64_t DiskBytes() const override {
     std::uint64_t total = 0;
@@ -185,10 +201,22 @@ class RocksDbBackend final : public KvBackend {
   }
 
  private:
+  // A write that has to wait for flushes or compactions is tried again, not left to wait in
+  // RocksDB: they may wait for space.
+  rocksdb::Status WriteBatch() {
+    for (;;) {
+      rocksdb::Status status = db_->Write(write_, &batch_);
+      if (!status.IsIncomplete()) return status;
+      if (disk_.space->waiting()) return rocksdb::Status::NoSpace("what came before waits for it");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
   rocksdb::ColumnFamilyHandle* Handle(Family family) const {
     return families_[1 + static_cast<std::size_t>(family)];
   }
 
+  const Disk disk_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;  // default, rev, meta
   rocksdb::WriteOptions write_;
@@ -211,11 +239,17 @@ StatusOr<std::unique_ptr<KvBackend>> OpenRocksDb(const std::string& path,
       {"meta", small}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  Disk disk;
   const rocksdb::Status status =
-      rocksdb::DB::Open(DbOptions(options), path, families, &handles, &db);
+      rocksdb::DB::Open(DbOptions(options, *disk.env), path, families, &handles, &db);
+  // Its lock comes back as one as well.
+  if (status.IsIOError() && !status.IsNoSpace()) {
+    return MakeStatus(StatusCode::kUnavailable, MessageOf(ToStatus(status)));
+  }
   if (!status.ok()) return ToStatus(status);
-  return std::unique_ptr<KvBackend>(std::make_unique<RocksDbBackend>(
-      std::unique_ptr<rocksdb::DB>(db), std::move(handles), options.no_background_work));
+  return std::unique_ptr<KvBackend>(
+      std::make_unique<RocksDbBackend>(std::move(disk), std::unique_ptr<rocksdb::DB>(db),
+                                       std::move(handles), options.no_background_work));
 }
 
 Status CheckpointRocksDb(KvBackend& backend, const std::string& path) {

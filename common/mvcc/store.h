@@ -92,6 +92,8 @@ class KvBackend {
   };
   virtual ~KvBackend() = default;
   // Atomic, across families; ordered with other batches; lost in a crash unless flushed.
+  // Errors of this and of Flush: ResourceExhausted (no space: it may be tried again); Internal or
+  // DataLoss: what is on disk is in doubt, and the process must not go on writing there.
   virtual Status Apply(std::span<const Write> batch) = 0;
   virtual Status Get(Family family, std::string_view key,
                      std::string& value) const = 0;  // NotFound
@@ -99,12 +101,14 @@ class KvBackend {
   virtual Status Scan(
       Family family, std::string_view begin, std::string_view end,
       const std::function<bool(std::string_view, std::string_view)>& visit) const = 0;
-  // Makes everything applied so far durable, all families atomically. Any thread.
+  // Makes everything applied so far durable, all families atomically; may wait for space. Any
+  // thread.
   virtual Status Flush() = 0;
   // Gives the space of erased rows of kRev in [begin, end) back to the system (etcd's Defragment);
   // an empty end: to the last key. The backend also does so by itself in time. Slow; any thread.
   virtual Status CompactRange(std::string_view begin, std::string_view end) = 0;
-  // Before the end: a CompactRange that is under way, or comes later, fails soon. Any thread.
+  // Before the end: a CompactRange that is under way, or comes later, fails soon, and so does what
+  // waits for space on the disk. Any thread.
   virtual void StopCompacting() = 0;
   virtual std::uint64_t DiskBytes() const = 0;
 };

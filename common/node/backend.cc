@@ -14,13 +14,15 @@ constexpr std::size_t kKeptBytesMax = 4096;  // of a slot's buffers between requ
 // An answer that has begun and whose bytes are waited for this long comes no more.
 constexpr Micros kPartTimeout = 7 * kSecond;
 
-api::Served ServedOf(const io::ReplyTail& tail) {
-  api::Served served;
+// False if malformed: what reads the consistency relies on its being one.
+bool ReadServed(std::string_view last16, api::Served& served) {
+  const io::ReplyTail tail = io::ReadReplyTail(last16);
+  if (tail.mode > static_cast<std::uint8_t>(ReadMode::kSerializable)) return false;
   served.by = NodeId(tail.served_by);
   served.mode = static_cast<ReadMode>(tail.mode);
   served.staleness =
       tail.staleness_ms_x8 == UINT32_MAX ? -1 : static_cast<Micros>(tail.staleness_ms_x8) * 125;
-  return served;
+  return true;
 }
 
 }  // namespace
@@ -166,7 +168,8 @@ void Backend::Malformed() {
 void Backend::OnWhole(std::uint32_t index, std::string_view payload) {
   if (payload.size() < io::kReplyTailSize) return Malformed();
   const std::string_view body = payload.substr(0, payload.size() - io::kReplyTailSize);
-  const api::Served served = ServedOf(io::ReadReplyTail(payload.substr(body.size())));
+  api::Served served;
+  if (!ReadServed(payload.substr(body.size()), served)) return Malformed();
   const auto replier = std::move(slots_[index].replier);
   const Micros latency = loop_.wake_time() - slots_[index].sent_at;
   Free(index);
@@ -196,12 +199,12 @@ void Backend::OnPart(std::uint32_t index, std::string_view payload, bool last) {
   if (last && payload.size() < io::kReplyTailSize) return Malformed();
   const std::string_view body = payload.substr(0, payload.size() - (last ? io::kReplyTailSize : 0));
   if (body.size() > incoming->left || (last && body.size() < incoming->left)) return Malformed();
+  if (last && !ReadServed(payload.substr(body.size()), incoming->served)) return Malformed();
   incoming->arrived.append(body);
   incoming->left -= body.size();
   incoming->waiting_since = loop_.wake_time();
   if (incoming->arrived.size() > io::kStreamCreditBytes) return Malformed();
   if (last) {
-    incoming->served = ServedOf(io::ReadReplyTail(payload.substr(body.size())));
     incoming->ended = true;
     incoming->backend = nullptr;
     Free(index);
@@ -211,7 +214,9 @@ void Backend::OnPart(std::uint32_t index, std::string_view payload, bool last) {
 
 void Backend::OnError(std::uint32_t index, std::string_view payload) {
   if (payload.size() < 2) return Malformed();
-  const Status status = MakeStatus(static_cast<StatusCode>(payload[0]), payload.substr(2));
+  const auto code = static_cast<StatusCode>(payload[0]);
+  if (code <= StatusCode::kOk || code > StatusCode::kUnauthenticated) return Malformed();
+  const Status status = MakeStatus(code, payload.substr(2));
   const bool not_proposed = payload[1] != 0;
   if (slots_[index].incoming != nullptr) return Lose(index, status);
   // Whoever hears of it may send, which moves the slots: all is taken out before.

@@ -176,9 +176,19 @@ struct MalformedReply {
 
 TEST_F(BackendTest, MalformedRepliesEndTheConnectionAndNothingElse) {
   const std::string tail(io::kReplyTailSize, '\0');
+  std::string strange;
+  io::PutReplyTail(strange, {.mode = 3});
+  const std::string success("\0\0fine", 6);
   const std::vector<MalformedReply> cases = {
       {"no tail", {{0, "short"}}},
+      {"a consistency that there is not", {{0, strange}}},
+      {"a consistency that there is not, in the last part",
+       {{io::kFlagMore | io::kFlagTotal, Total(4, "012")}, {0, "3" + strange}}},
       {"an error without a code", {{io::kFlagError, "x"}}},
+      {"an error with the code of success", {{io::kFlagError, success}}},
+      {"an error with the code of success, behind a part",
+       {{io::kFlagMore | io::kFlagTotal, Total(4, "012")}, {io::kFlagError, success}}},
+      {"an error with a code that there is not", {{io::kFlagError, std::string("\x11\0", 2)}}},
       {"a first part without its total", {{io::kFlagMore, "0123456789"}}},
       {"a total that is cut", {{io::kFlagMore | io::kFlagTotal, "0123"}}},
       {"a total that is cut, in one frame", {{io::kFlagTotal, "0123"}}},

@@ -17,8 +17,8 @@
 #include "common/node/io_node.h"
 #include "common/node/leader_forwarder.h"
 #include "common/node/ports.h"
-#include "common/node/tuning.h"
 #include "common/node/request_server.h"
+#include "common/node/tuning.h"
 #include "common/node/watch_services.h"
 #include "common/rpc/server.h"
 

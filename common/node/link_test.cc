@@ -69,7 +69,7 @@ class LinkTest : public testing::Test {
   }
   static void Say(io::Connection& connection, std::string_view text) {
     io::Frame frame;
-    frame.type = io::FrameType::kPing;
+    frame.type = io::FrameType::kRequest;
     frame.payload = text;
     connection.Send(frame);
   }

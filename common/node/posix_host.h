@@ -22,7 +22,7 @@ class PosixHost final : public Host {
   void EndProcess(int code) override;
 
  private:
-  const io::SystemClock clock_;
+  const io::SystemClock clock_{};
 };
 
 }  // namespace coppice::node

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 
 namespace coppice::node {
@@ -14,6 +15,17 @@ namespace {
 
 constexpr Micros kRetryInterval = 500 * kMillisecond;
 constexpr Micros kFlushCheck = 1 * kSecond;
+
+// A disk that could not be written or synced, or that lost what it held: neither the store nor a
+// later sync can be trusted. What was acknowledged is in the log.
+void EndProcessIfInDoubt(Host& host, const Status& status) {
+  if (status.code() != StatusCode::kInternal && status.code() != StatusCode::kDataLoss) return;
+  COPPICE_LOG(kError,
+              "the store cannot be written, so this process ends: {}. What it held is in the "
+              "voters' logs; mend the disk, then start it again",
+              MessageOf(status));
+  host.EndProcess(74);  // EX_IOERR; no destructor may touch the store any more
+}
 
 }  // namespace
 
@@ -133,7 +145,9 @@ void ReplicaCore::CollectMeta(Batch& batch) {
 bool ReplicaCore::TryApply(const Batch& batch) {
   const std::vector<EntryPtr>& entries = batch.entries;
   mvcc::ApplyOutput out;
+  failpoint::Pass("apply.before");
   if (const Status status = store_.Apply(entries, batch.meta, out); !status.ok()) {
+    EndProcessIfInDoubt(runtime_.host(), status);
     if (stuck_reason_.ok()) {
       COPPICE_LOG(kError,
                   "cannot apply entry {}: {}. This node serves what it has and is not ready",
@@ -142,6 +156,7 @@ bool ReplicaCore::TryApply(const Batch& batch) {
     stuck_reason_ = status;
     return false;
   }
+  failpoint::Pass("apply.after");
   stuck_reason_ = OkStatus();
   applied_ = entries.back()->index();
   applied_term_ = entries.back()->term();
@@ -218,15 +233,19 @@ void ReplicaCore::MaybeFlush() {
 
 bool ReplicaCore::FlushDue() const {
   if (store_.flushed() == applied_) return false;
-  const bool due = loop_.now() - last_flush_ >= options_.flush_interval;
+  const Time since = loop_.now() - last_flush_;
   // A flush that failed leaves the bytes where they are: no second one at once.
-  return due || (store_.unflushed_bytes() >= options_.flush_bytes &&
-                 loop_.now() - last_flush_ >= kFlushCheck);
+  if (since < kFlushCheck) return false;
+  return since >= options_.flush_interval || store_.unflushed_bytes() >= options_.flush_bytes ||
+         failpoint::Reached("flush.due") != failpoint::Fault::kNone;
 }
 
 // On the flush thread.
 void ReplicaCore::RunFlush(bool defragment) {
+  failpoint::Pass("flush.before");
   const Status status = store_.Flush();
+  EndProcessIfInDoubt(runtime_.host(), status);
+  failpoint::Pass("flush.after");
   Status defragmented = status;
   if (defragment && status.ok()) defragmented = store_.backend().CompactRange("", "");
   loop_.Post([this, status, defragment, defragmented] {

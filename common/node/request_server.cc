@@ -193,11 +193,6 @@ void RequestServer::OnFrame(io::Connection& connection, const io::Frame& frame) 
     case io::FrameType::kCancel:
       peer->sending.erase(KeyOf(frame.stream));
       return;
-    case io::FrameType::kPing: {
-      io::Frame pong = frame;
-      pong.type = io::FrameType::kPong;
-      return connection.Send(pong);
-    }
     default:
       if (watches_ != nullptr) watches_->OnWatchFrame(connection, frame);
   }
@@ -218,8 +213,9 @@ void RequestServer::HandleRequest(Peer& peer, const io::Frame& frame) {
   request.token = envelope.token;
   replier->Keep(request);
   request.consistency = envelope.consistency;
-  request.deadline =
-      envelope.deadline_left > 0 ? loop_.wake_time() + envelope.deadline_left : kNever;
+  const Time now = loop_.wake_time();
+  const bool bounded = envelope.deadline_left > 0 && envelope.deadline_left < kNever - now;
+  request.deadline = bounded ? now + envelope.deadline_left : kNever;
   request.attempt = envelope.attempt;
   request.hops = static_cast<std::uint8_t>(envelope.hops + 1);
   node_.Serve(request, std::move(replier));

@@ -55,7 +55,7 @@ bool ReadNumber(std::uint32_t field, std::uint64_t number, Registration& out) {
       return true;
     case 9:
       out.ttl = static_cast<Micros>(number);
-      return true;
+      return number != 0;  // left out it is the default, so that a zero could not be sent on
     default:
       return true;
   }

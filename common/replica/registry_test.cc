@@ -41,6 +41,16 @@ struct Fixture {
   std::map<std::string, std::string> rows;  // the store's meta
 };
 
+// Left out, it is the default: sent on, a zero would be read as that.
+TEST(Registration, ATtlOfZeroIsMalformed) {
+  std::string bytes;
+  PutRegistration(bytes, Make(1, "l1"));
+  Registration read;
+  ASSERT_TRUE(ReadRegistration(bytes, read));
+  bytes.append("\x48\x00", 2);
+  EXPECT_FALSE(ReadRegistration(bytes, read));
+}
+
 TEST(Registry, JoinChangeAndExpireAndTheRowsSayTheSame) {
   Fixture f;
   EXPECT_TRUE(f.Do(RegistryJoin{Make(1, "l1")}).changed);

@@ -299,6 +299,26 @@ TEST(AttackLimits, UnfinishedMessagesOverTheMemoryLimitRefuseNewStreams) {
   EXPECT_TRUE(client.Alive());
 }
 
+TEST(AttackLimits, UnfinishedMessagesOfStreamsThatWereAdmittedAreBoundedToo) {
+  ServerOptions options;
+  options.memory_bytes_max = 10'000;
+  options.message_bytes_max = 20'000;
+  TestServer server(options);
+  RawClient client(server.port());
+  client.Handshake();
+  for (std::int32_t id = 1; id <= 9; id += 2) client.SendRequest(id, "/test.Echo/Unary", false);
+  const std::string part = std::string("\0\0\0\x3a\x98", 5) + std::string(12'000, 'x');
+  for (std::int32_t id = 1; id <= 9; id += 2) client.SendFrame(NGHTTP2_DATA, 0, id, part);
+  for (std::int32_t id = 5; id <= 9; id += 2) {
+    EXPECT_EQ(client.AwaitAnswer(id)["grpc-status"], "8") << id;
+  }
+  for (std::int32_t id = 1; id <= 3; id += 2) {
+    client.SendFrame(NGHTTP2_DATA, kEndStream, id, std::string(3'000, 'x'));
+    EXPECT_EQ(client.AwaitAnswer(id)["grpc-status"], "0") << id;
+  }
+  EXPECT_TRUE(client.Alive());
+}
+
 TEST(AttackLimits, SilentClientIsPingedAndThenDropped) {
   ServerOptions options;
   options.keepalive_interval = 40 * kMillisecond;

@@ -67,9 +67,16 @@ void ServerCall::Fail(StatusCode code, std::string_view message) {
 void ServerCall::Receive(std::string_view data) {
   if (finished_) return;
   const std::size_t size = data.size();
-  session_->core().request_bytes -= reader_.buffered();
+  ServerCore& core = session_->core();
+  core.request_bytes -= reader_.buffered();
   TakeMessages(data);
-  session_->core().request_bytes += reader_.buffered();
+  core.request_bytes += reader_.buffered();
+  // No new stream is admitted above the limit; those that were share one more message.
+  const std::size_t bytes_max = core.options.memory_bytes_max + core.options.message_bytes_max;
+  if (!finished_ && core.request_bytes > bytes_max) {
+    Fail(StatusCode::kResourceExhausted, "too many bytes of unfinished requests");
+    ReleaseRequest();
+  }
   // What is handled, or part of a message whose length is bounded, opens the window again. A unary
   // request fits into the first window.
   if (!finished_ && method_->client_streams) {

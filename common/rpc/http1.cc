@@ -7,6 +7,7 @@ namespace coppice::rpc {
 namespace {
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
+constexpr std::size_t kAnswersBytesMax = 1U << 20;
 
 std::string_view Reason(int status) {
   switch (status) {
@@ -89,7 +90,8 @@ bool Http1Session::Receive(std::string_view bytes, std::string& out) {
     }
     const std::string head = unread_.substr(0, end);
     unread_.erase(0, end + kHeadEnd.size());
-    if (!Answer(head, out)) return false;
+    // Who asks for so much at once is answered that far: answers are larger than requests.
+    if (!Answer(head, out) || out.size() > kAnswersBytesMax) return false;
   }
 }
 

@@ -13,7 +13,8 @@ class Http1Session {
  public:
   explicit Http1Session(const HttpHandler& handler) : handler_(handler) {}
 
-  // Returns false if the connection is to be closed once `out` has been sent.
+  // Returns false if the connection is to be closed once `out` has been sent, which has at most one
+  // answer beyond 1 MiB.
   bool Receive(std::string_view bytes, std::string& out);
 
  private:

@@ -39,6 +39,19 @@ TEST(Http1, HeadHasNoBody) {
   EXPECT_TRUE(out.ends_with("Content-Length: 3\r\n\r\n")) << out;
 }
 
+TEST(Http1, RequestsInOnePieceDoNotPileUpAnswers) {
+  const HttpHandler large = [](std::string_view, std::string_view) {
+    return HttpResponse{200, "text/plain", std::string(50'000, 'm')};
+  };
+  std::string requests;
+  for (int i = 0; i < 1000; ++i) requests += "GET /metrics HTTP/1.1\r\n\r\n";
+  Http1Session session(large);
+  std::string out;
+  EXPECT_FALSE(session.Receive(requests, out)) << "the connection ends once this is sent";
+  EXPECT_GT(out.size(), 10 * 50'000U);
+  EXPECT_LT(out.size(), 2'000'000U);
+}
+
 TEST(Http1, RefusesWhatItDoesNotSpeak) {
   const std::pair<std::string, std::string> cases[] = {
       {"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405"},

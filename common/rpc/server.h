@@ -104,8 +104,9 @@ struct ServerOptions {
   std::size_t message_bytes_max = (3U << 19) + (512U << 10);  // 1.5 MiB + 512 KiB, as etcd
   std::size_t header_list_bytes_max = 16U << 10;
   std::uint32_t streams_max = 1'000'000;  // per connection
-  std::size_t memory_bytes_max = 1U
-                                 << 30;  // of unfinished messages on this loop; then REFUSED_STREAM
+  // Of unfinished messages on this loop; then REFUSED_STREAM. A call that takes them one message
+  // further ends with ResourceExhausted.
+  std::size_t memory_bytes_max = 1U << 30;
   std::uint64_t reset_burst = 20'000;
   std::uint64_t reset_per_second = 2'000;
   Micros keepalive_interval = 2 * 3600 * kSecond;  // of our PINGs to a silent client

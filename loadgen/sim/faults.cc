@@ -141,6 +141,29 @@ void Faults::Cut(const std::vector<std::pair<int, int>>& ways, Micros time) {
   });
 }
 
+void Faults::SlowLinks(int host, Micros time, Rng& rng) {
+  Network& network = world_.network();
+  const int hosts = network.hosts();
+  world_.coverage().Add("slow-links");
+  const Micros latency = rng.Between(5 * kMillisecond, 500 * kMillisecond);
+  const std::int64_t bytes = rng.Between(10'000, 1'000'000);
+  for (int i = 0; i < hosts; ++i) {
+    for (Network::Way* way : {&network.way(host, i), &network.way(i, host)}) {
+      ++way->slows;
+      way->slow_latency = latency;
+      way->bytes_per_second = bytes;
+    }
+  }
+  Later(time, [this, host, hosts] {
+    if (stopped_) return;
+    for (int i = 0; i < hosts; ++i) {
+      for (auto* way : {&world_.network().way(host, i), &world_.network().way(i, host)}) {
+        if (--way->slows == 0) way->bytes_per_second = 0;
+      }
+    }
+  });
+}
+
 void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
   Network& network = world_.network();
   const int hosts = network.hosts();
@@ -179,26 +202,8 @@ void Faults::ActOnNetwork(FaultKind kind, Rng& rng) {
         ways.emplace_back(i, host);
       }
       return Cut(ways, time);
-    case FaultKind::kSlowLink: {
-      world_.coverage().Add("slow-links");
-      const Micros latency = rng.Between(5 * kMillisecond, 500 * kMillisecond);
-      const std::int64_t bytes = rng.Between(10'000, 1'000'000);
-      for (int i = 0; i < hosts; ++i) {
-        for (Network::Way* way : {&network.way(host, i), &network.way(i, host)}) {
-          ++way->slows;
-          way->slow_latency = latency;
-          way->bytes_per_second = bytes;
-        }
-      }
-      return Later(time, [this, host, hosts] {
-        if (stopped_) return;
-        for (int i = 0; i < hosts; ++i) {
-          for (auto* way : {&world_.network().way(host, i), &world_.network().way(i, host)}) {
-            if (--way->slows == 0) way->bytes_per_second = 0;
-          }
-        }
-      });
-    }
+    case FaultKind::kSlowLink:
+      return SlowLinks(host, time, rng);
     case FaultKind::kLoss: {
       const double loss = static_cast<double>(rng.Between(1, 200)) / 1000;
       const auto set = [this, hosts](double share) {

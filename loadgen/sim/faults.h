@@ -28,6 +28,8 @@ class Faults {
   void Act(FaultKind kind, Rng& rng);
   void ActOnProcess(FaultKind kind, Rng& rng);
   void ActOnNetwork(FaultKind kind, Rng& rng);
+  // All links of a host are slow for `time`.
+  void SlowLinks(int host, Micros time, Rng& rng);
   void ActOnDisk(FaultKind kind, Rng& rng);
   void Cut(const std::vector<std::pair<int, int>>& ways, Micros time);
   void FlipBit(Machine& machine, Rng& rng);

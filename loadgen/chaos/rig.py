@@ -1,0 +1,324 @@
+"""What every fault scenario stands on: a cluster whose processes can be armed, limited and cut off, a
+recorded load through it, and the verdict at the end."""
+
+import base64
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path += [p for p in (os.path.join(ROOT, "loadgen"), os.path.join(ROOT, "deploy"))
+             if p not in sys.path]
+
+from bench_env import BIN  # noqa: E402  (needs the path above)
+from cluster import HOST, Cluster, ClusterError, Node, http_get, is_paused  # noqa: E402
+
+ELECTION_TIMEOUT_S = 1.0
+BACK_S = 60  # for everything to be ready again once the faults have ended
+PEER_OFFSET = 600  # behind a fault proxy a process listens so far above the port that it tells
+
+
+class ChaosCluster(Cluster):
+    """A cluster with failpoints, limits for single processes, and faults on its peer network.
+    Thread: one."""
+
+    def __init__(self, folder, network=None):
+        self.network = network  # fault_proxy.FaultProxy, namespaces.Namespaces or None
+        self.before = {}  # by name: words before its command, such as prlimit's
+        super().__init__(folder, BIN)
+
+    def make_node(self, name):
+        host = self.network.host(name) if self.network else HOST
+        return Node(name, self.config["base_port"], host)
+
+    def command(self, node):
+        words = super().command(node)
+        if self.network and self.network.offset and "--listen-peer-urls" in words:
+            at = words.index("--listen-peer-urls") + 1
+            words[at] = f"http://{node.host}:{node.client_port + 1 + self.network.offset}"
+        return words
+
+    def launch(self, node):
+        before = (self.network.before(node.name) if self.network else []) + self.before.get(
+            node.name, [])
+        return before, dict(os.environ, COPPICE_FAILPOINTS=self._failpoints(node.name))
+
+    def _failpoints(self, name):
+        path = os.path.join(self.folder, name + ".failpoints")
+        if not os.path.exists(path):
+            self._write(path, "")
+        return path
+
+    def _write(self, path, text):
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.replace(path + ".new", path)
+
+    def arm(self, name, *lines):
+        """Replaces what is armed in a process; no lines: nothing is."""
+        self._write(os.path.join(self.folder, name + ".failpoints"), "".join(l + "\n" for l in lines))
+
+    def metric(self, name, metric, default=None):
+        body = http_get(self.node(name).metrics, "/metrics")[1]
+        found = re.search(rf"^{metric}(?:\{{[^}}]*\}})? ([-\d.e+]+)$", body, re.M)
+        return float(found.group(1)) if found else default
+
+    def log_text(self, name):
+        with open(self.log_path(name), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def is_paused(self, name):
+        pid = self.pid(name)
+        return pid is not None and is_paused(pid)
+
+
+def eventually(predicate, timeout_s=BACK_S, every_s=0.05):
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not predicate():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_s)
+    return True
+
+
+class Rig:
+    """One scenario's cluster and load. `with` stops and removes them. Thread: one."""
+
+    def __init__(self, scenario, seconds, rng, network=None):
+        self.scenario, self.seconds, self.rng = scenario, seconds, rng
+        self.folder = tempfile.mkdtemp(prefix="coppice-chaos-")
+        self.history = os.path.join(self.folder, "history.jsonl")
+        self.cluster = ChaosCluster(self.folder, network)
+        self.network = network
+        self.faults = {}  # what was done, and how often
+        self.expected = []  # (what must hold, whether it does)
+        self.recovery_s = []
+        self.checked = {}
+        self.keep_history = None  # where a copy of the history goes
+        self._load = None
+
+    def __enter__(self):
+        try:
+            voters, learners, proxies = self.scenario.shape
+            self.cluster.create(voters, learners, proxies, base_port(self.network),
+                                self.scenario.extra)
+            if self.network:
+                self.network.start(self.cluster)
+            if self.scenario.prepare:
+                self.scenario.prepare(self)
+            for name in self.names():
+                self.cluster.start(name)
+            self.cluster.wait_ready(self.names())
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self._load is not None and self._load.poll() is None:
+            self._load.kill()
+            self._load.wait()
+        for name in (self.cluster.config or {"names": []})["names"]:
+            if self.cluster.pid(name) is not None:
+                self.cluster.kill(name)
+        if self.network:
+            self.network.stop()
+        for mount in self._mounts():
+            subprocess.run(["umount", "-l", mount], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _mounts(self):
+        with open("/proc/mounts", encoding="utf-8") as f:
+            return [line.split()[1] for line in f if line.split()[1].startswith(self.folder + "/")]
+
+    # --- Who there is.
+
+    def names(self, role=None):
+        return [n.name for n in self.cluster.nodes(role)]
+
+    def leader(self):
+        """The leader's name, once there is one."""
+        found = []
+        if not eventually(lambda: found.append(self.cluster.leader()) or found[-1]):
+            raise ClusterError(f"no voter leads within {BACK_S} s")
+        return found[-1]
+
+    def follower(self):
+        leader = self.leader()
+        return self.rng.choice([n for n in self.names("voter") if n != leader])
+
+    # --- Faults.
+
+    def say(self, what):
+        print(f"    {what}", flush=True)
+
+    def did(self, what, detail=""):
+        self.faults[what] = self.faults.get(what, 0) + 1
+        self.say(f"{what} {detail}".rstrip())
+
+    def expect(self, what, holds):
+        self.expected.append((what, bool(holds)))
+
+    def kill(self, name, down_s):
+        self.cluster.kill(name)
+        time.sleep(down_s)
+        self.cluster.start(name)
+
+    def pause(self, name, seconds):
+        self.cluster.signal(name, signal.SIGSTOP)
+        time.sleep(seconds)
+        self.cluster.signal(name, signal.SIGCONT)
+
+    def exit_code(self, name, timeout_s):
+        """Of a process that ends by itself in time, else None."""
+        process = self.cluster._children[name]  # pylint: disable=protected-access
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def back(self, names=None, timeout_s=BACK_S):
+        """Waits until these (all) are ready and notes how long that took."""
+        began = time.monotonic()
+        self.cluster.wait_ready(names or self.names(), timeout_s)
+        self.recovery_s.append(time.monotonic() - began)
+
+    def heal(self):
+        """Ends every fault that this class knows of; starts what ended."""
+        if self.network:
+            self.network.heal()
+        for name in self.names():
+            self.cluster.arm(name)
+            if self.cluster.is_paused(name):
+                self.cluster.signal(name, signal.SIGCONT)
+            self.cluster.start(name)
+        self.back()
+
+    # --- The load.
+
+    def start_load(self):
+        scenario = self.scenario
+        targets = ",".join(self.cluster.node(n).client for n in self.names()
+                           if n[0] in scenario.targets)
+        self._load = subprocess.Popen(
+            [os.path.join(BIN, "coppice-loadgen"), "run", "mixed", "--target", targets,
+             "--consistency", "linearizable,bounded,serializable", "--read-ratio", "0.8",
+             "--keys", "500", "--prefix", "chaos/", "--rate", str(scenario.rate),
+             "--connections", "8", "--streams", "8", "--timeout", "3s",
+             "--watchers", "4", "--watch-streams", "4", "--watch-connections", "4",
+             "--duration", f"{self.seconds:.0f}s", "--warmup", "0s", "--record", self.history,
+             "--quiet", *map(str, scenario.load)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish_load(self):
+        try:
+            output, _ = self._load.communicate(timeout=self.seconds + 120)
+        except subprocess.TimeoutExpired:
+            self.expect("the load ends", False)
+            return
+        if self._load.returncode != 0:
+            print(output, flush=True)
+        self.expect("the load and its watches end well", self._load.returncode == 0)
+
+    # --- The verdict.
+
+    def check_history(self):
+        if self.keep_history:
+            shutil.copy(self.history, self.keep_history)
+        done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history],
+                              capture_output=True, text=True, timeout=600, check=False)
+        lines = done.stdout.splitlines()
+        if done.returncode != 0:
+            print(done.stdout + done.stderr, flush=True)
+        for pattern, name in ((r"^(\d+) puts", "puts"), (r"^(\d+) events", "events"),
+                              (r"^(\d+) violations", "violations")):
+            found = [int(m.group(1)) for m in (re.match(pattern, l) for l in lines) if m]
+            self.checked[name] = found[0] if found else 0
+        reads = [int(l.split()[0]) for l in lines if " reads checked" in l]
+        self.checked["reads"] = sum(reads)
+        self.checked["reads_least"] = min(reads, default=0)
+        if not lines or done.returncode != 0:
+            self.checked["violations"] = max(self.checked["violations"], 1)
+        self.expect("the checkers find no violation", done.returncode == 0)
+        self.expect("enough was checked: 50 reads of each consistency",
+                    self.checked["reads_least"] >= 50)
+
+    def revisions(self):
+        return {n: self.cluster.metric(n, "coppice_revision", -1)
+                for n in self.names("voter") + self.names("learner")}
+
+    def check_hashes(self):
+        """Every voter and learner has the same history up to one revision."""
+        same = eventually(lambda: len(set(self.revisions().values())) == 1)
+        revisions = self.revisions()
+        hashes = {n: self.hash_kv(n, int(min(revisions.values()))) for n in revisions}
+        good = same and None not in hashes.values() and len(set(hashes.values())) == 1
+        if not good:
+            print(f"revisions {revisions}, hashes {hashes}", flush=True)
+        self.expect("every node has the same hash at one revision", good)
+
+    def hash_kv(self, name, revision):
+        done = subprocess.run([os.path.join(BIN, "coppicectl"),
+                               f"--endpoints={self.cluster.node(name).client}", "endpoint", "hashkv",
+                               f"--rev={revision}", "-w", "json"],
+                              capture_output=True, text=True, timeout=30, check=False)
+        try:
+            return json.loads(done.stdout)[0]["HashKV"]["hash"]
+        except (ValueError, LookupError):
+            print(done.stdout + done.stderr, flush=True)
+            return None
+
+    def put_large(self, count=20):
+        """Values of 120 kB, the most that a command line takes, which no compression makes smaller.
+        How many were taken."""
+        done = 0
+        for number in range(count):
+            value = base64.b64encode(self.rng.randbytes(90000)).decode()
+            done += self.ctl(self.cluster.node("p1").client, "put", f"fill/{number}",
+                             value).returncode == 0
+        return done
+
+    def ctl(self, endpoint, *words, timeout_s=15):
+        return subprocess.run([os.path.join(BIN, "coppicectl"), f"--endpoints={endpoint}", *words],
+                              capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def base_port(network):
+    import bench_env  # pylint: disable=import-outside-toplevel
+    while True:
+        base = bench_env.base_port() if network is None or network.offset == 0 else random.randrange(
+            10000, 30000)
+        offsets = [PEER_OFFSET + o for o in (1, 4, 7, 10, 13, 101, 104)]
+        if network is None or network.offset == 0 or all(
+                bench_env.is_free(base + o) for o in offsets + [o - PEER_OFFSET for o in offsets]):
+            return base
+
+
+def run(scenario, seconds, seed, network, keep_history=None):
+    """Carries out one scenario; the Rig with its verdict in it."""
+    rng = random.Random(f"{seed} {scenario.name}")
+    with Rig(scenario, seconds, rng, network) as rig:
+        rig.keep_history = keep_history
+        rig.start_load()
+        until = time.monotonic() + max(seconds - 4, 1)
+        try:
+            time.sleep(1)
+            scenario.inject(rig, until)
+            rig.heal()
+            rig.expect("everything is ready again by itself", True)
+        except (ClusterError, subprocess.TimeoutExpired, OSError) as error:
+            print(f"    {error}", flush=True)
+            rig.expect("everything is ready again by itself", False)
+        rig.finish_load()
+        rig.check_history()
+        rig.check_hashes()
+    return rig
