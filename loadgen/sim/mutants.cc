@@ -27,22 +27,6 @@ void ManyLeaders(Plan& plan) {
   plan.jitter = 5 * kMillisecond;
 }
 
-// An old leader, with clients on its side, whose clock is much slower than those that elect the new
-// one: nothing else makes it believe for long that it leads, and no clock may matter to ReadIndex.
-void TwoLeaders(Plan& plan) {
-  Only(plan, {FaultKind::kPartition, FaultKind::kClockRate}, 2 * kSecond);
-  plan.intervals[static_cast<std::size_t>(FaultKind::kClockRate)] = 300 * kMillisecond;
-  plan.rate_skew = 500'000;
-  plan.voters = 7;
-  plan.learners = 0;
-  plan.clients = 12;
-  plan.heartbeat = 150 * kMillisecond;
-  plan.election_timeout = 1800 * kMillisecond;
-  plan.operations_per_second = 300;
-  plan.latency = 300;
-  plan.jitter = 100;
-}
-
 // Rounds that are asked anew while the first answer is on its way.
 void SlowRounds(Plan& plan) {
   Only(plan, {FaultKind::kSlowLink, FaultKind::kPause}, 700 * kMillisecond);
@@ -90,7 +74,7 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kRoundBeforeReceipt,
      .name = "start the quorum round before receipt",
      .by = "L1, register, a read sees all acknowledged before it came",
-     .bias = TwoLeaders},
+     .arena = Arena::kCores},
     {.mutant = Mutant::kReuseReadId,
      .name = "reuse a ReadIndex id on retry",
      .by = "L1, B1, register",
