@@ -55,7 +55,7 @@ option(COPPICE_PCH "Precompile the headers that most sources include" OFF)
 if(COPPICE_PCH)
   find_package(Boost 1.74 REQUIRED)
   # A precompiled header is valid only under the definitions that it was made with.
-  target_compile_definitions(coppice_flags INTERFACE BOOST_ALL_NO_LIB FMT_SHARED)
+  target_compile_definitions(coppice_flags INTERFACE BOOST_ALL_NO_LIB FMT_SHARED NOMINMAX)
   set(pch_headers <utility> <algorithm> <array> <atomic> <deque> <functional> <map> <memory>
       <mutex> <optional> <set> <span> <string> <string_view> <unordered_map> <variant> <vector>
       <absl/status/statusor.h> <absl/functional/any_invocable.h> <fmt/format.h>

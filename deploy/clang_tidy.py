@@ -7,6 +7,10 @@ A file that was clean is not looked at again until it, a header of ours that it 
 others too), its compile command or .clang-tidy changes: what was clean is kept by content hash
 under BUILD/clang-tidy/. Tests and benchmarks are left out: google-benchmark names its functions
 otherwise. Exit 1 if any file has a finding.
+
+Most of the time goes into the headers that sources include. So sources of one folder with the same
+compiler arguments are looked at together, as one source that includes them; where that is not clean
+(a finding, or names that are in each other's way) they are looked at one by one.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import sys
 from tidy_source import Tree
 
 FILE_TIMEOUT_S = 300
+BATCH_MAX = 8
 
 
 def cleaned_command(command):
@@ -40,7 +45,7 @@ def cleaned_command(command):
     return shlex.join(kept)
 
 
-def load_commands(build, folder):
+def load_commands(build, folder, root):
     """Compile commands by file, and the folder where clang-tidy finds the cleaned ones."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         commands = json.load(f)
@@ -48,7 +53,7 @@ def load_commands(build, folder):
         entry["command"] = cleaned_command(entry["command"])
     with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as f:
         json.dump(commands, f)
-    return {os.path.realpath(e["file"]): e["command"] for e in commands}
+    return {os.path.relpath(os.path.realpath(e["file"]), root): e["command"] for e in commands}
 
 
 def digest(tree, path, command, config):
@@ -60,41 +65,87 @@ def digest(tree, path, command, config):
     return state.hexdigest()
 
 
-def lint(tool, folder, root, path):
+def lint(tool, folder, path, *options):
     try:
-        done = subprocess.run([tool, "--quiet", "-p", folder, os.path.join(root, path)],
+        done = subprocess.run([tool, "--quiet", "-p", folder, *options, path],
                               capture_output=True, text=True, timeout=FILE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return False, f"{path}: clang-tidy took more than {FILE_TIMEOUT_S} s"
     return done.returncode == 0, done.stdout + ("" if done.returncode == 0 else done.stderr)
 
 
+def arguments(command):
+    """A compile command without its source and its output."""
+    words = shlex.split(command)
+    return shlex.join(w for w, before in zip(words, [""] + words)
+                      if w not in ("-c", "-o") and before not in ("-c", "-o"))
+
+
+def batches(todo, commands):
+    """Files of one folder with the same arguments, up to BATCH_MAX at a time."""
+    groups = {}
+    for path in sorted(todo):
+        groups.setdefault((os.path.dirname(path), arguments(commands[path])), []).append(path)
+    for group in groups.values():
+        count = -(-len(group) // BATCH_MAX)
+        for i in range(count):
+            yield group[i::count]
+
+
+def write_batches(folder, root, todo, commands):
+    """The combined sources and their commands; returns [(source, files)]."""
+    combined, entries = [], []
+    for i, files in enumerate(batches(todo, commands)):
+        source = os.path.join(folder, f"batch_{i}.cc")
+        with open(source, "w", encoding="utf-8") as f:
+            for path in files:
+                f.write(f'#include "{os.path.join(root, path)}"  // NOLINT(bugprone-suspicious-include)\n')
+        command = f"{arguments(commands[files[0]])} -c {shlex.quote(source)}"
+        entries.append({"directory": folder, "command": command, "file": source})
+        combined.append((source, files))
+    os.makedirs(os.path.join(folder, "combined"), exist_ok=True)
+    with open(os.path.join(folder, "combined", "compile_commands.json"), "w", encoding="utf-8") as f:
+        json.dump(entries, f)
+    return combined
+
+
+def lint_batch(tool, folder, root, source, files, headers):
+    """[(file, whether it is clean, findings)]"""
+    if len(files) > 1:
+        clean, _ = lint(tool, os.path.join(folder, "combined"), source, "--header-filter=" + headers)
+        if clean:
+            return [(path, True, "") for path in files]
+    return [(path, *lint(tool, folder, os.path.join(root, path))) for path in files]
+
+
 def check(args, tree, tool):
     folder = os.path.join(os.path.abspath(args.build), "clang-tidy")
     clean = os.path.join(folder, "clean")
     os.makedirs(clean, exist_ok=True)
-    commands = load_commands(args.build, folder)
+    commands = load_commands(args.build, folder, tree.root)
     config = tree.text(".clang-tidy")
     wanted = [f for f in (args.files or tree.cpp())
               if f.endswith(".cc") and not tree.is_test(f) and not f.startswith("bench/")]
     stamps = {}
     for path in wanted:
-        command = commands.get(os.path.realpath(os.path.join(tree.root, path)))
-        if command:
-            stamps[path] = os.path.join(clean, digest(tree, path, command, config))
+        if path in commands:
+            stamps[path] = os.path.join(clean, digest(tree, path, commands[path], config))
     todo = [p for p, stamp in stamps.items() if not os.path.exists(stamp)]
+    combined = write_batches(folder, tree.root, todo, commands)
     # The largest first: the last to finish is then a short one.
-    todo.sort(key=lambda p: -len(tree.closure(p)))
+    combined.sort(key=lambda batch: -sum(len(tree.text(p)) for p in batch[1]))
+    headers = re.search(r"^HeaderFilterRegex: '(.*)\\.h\$'$", config, re.M).group(1) + r"\.(h|cc)$"
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        runs = {pool.submit(lint, tool, folder, tree.root, p): p for p in todo}
+        runs = [pool.submit(lint_batch, tool, folder, tree.root, source, files, headers)
+                for source, files in combined]
         for done in concurrent.futures.as_completed(runs):
-            good, output = done.result()
-            if good:
-                open(stamps[runs[done]], "w", encoding="utf-8").close()
-            else:
-                failed += 1
-                print(output.strip(), flush=True)
+            for path, good, output in done.result():
+                if good:
+                    open(stamps[path], "w", encoding="utf-8").close()
+                else:
+                    failed += 1
+                    print(output.strip(), flush=True)
     print(f"clang-tidy: {len(stamps)} files, {len(todo)} looked at, {failed} with findings")
     return 1 if failed else 0
 

@@ -170,7 +170,7 @@ def run_seeds(step, folder, seeds, env=None):
 def mutants(step):
     """One case for each mistake planted in the production's code (docs/correctness.md, Mutants)."""
     folder = os.path.join(ROOT, "build-mutants")
-    step.must("cmake", "--preset", "release", "-B", folder, "-DCOPPICE_MUTANTS=ON")
+    step.must("cmake", "--preset", "mutants")
     step.must("cmake", "--build", folder, "--parallel", str(step.jobs),
               "--target", "coppice-sim-mutants")
     code, output = step.run(os.path.join(folder, "bin/coppice-sim-mutants"),
