@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +25,8 @@ Revision HighestTold(const History& history) {
   return highest;
 }
 
+using Seen = std::pair<Revision, std::string_view>;  // an event's
+
 class LogChecker {
  public:
   LogChecker(const LogModel& model, CheckReport& report) : model_(model), report_(report) {}
@@ -37,13 +39,16 @@ class LogChecker {
     if (record.kind == RecordKind::kEvent) CheckEvent(record);
   }
 
-  void CheckWatcher(const Record& begin, Revision through,
-                    const std::set<std::pair<Revision, std::string_view>>& seen) {
+  // `seen`: sorted.
+  void CheckWatcher(const Record& begin, Revision through, const std::vector<Seen>& seen) {
     const auto& changes = model_.changes();
     auto change = std::partition_point(changes.begin(), changes.end(),
                                        [&](const auto& c) { return c.revision < begin.revision; });
     for (; change != changes.end() && change->revision <= through; ++change) {
-      if (!Covers(begin, change->key) || seen.contains({change->revision, change->key})) continue;
+      if (!Covers(begin, change->key)) continue;
+      if (std::binary_search(seen.begin(), seen.end(), Seen(change->revision, change->key))) {
+        continue;
+      }
       Fail("log-gap", begin, &*change, fmt::format("it saw all up to revision {}", through));
     }
   }
@@ -115,7 +120,7 @@ struct Watcher {
   const Record* begin = nullptr;
   Revision through = 0;
   bool ended = false;
-  std::set<std::pair<Revision, std::string_view>> seen;
+  std::vector<Seen> seen;
 };
 
 std::map<std::uint64_t, Watcher> WatchersOf(const History& history) {
@@ -129,9 +134,10 @@ std::map<std::uint64_t, Watcher> WatchersOf(const History& history) {
       watcher.ended = true;
     }
     if (record.kind != RecordKind::kEvent) continue;
-    watcher.seen.insert({record.mod_revision, record.key});
+    watcher.seen.emplace_back(record.mod_revision, record.key);
     if (!watcher.ended) watcher.through = std::max(watcher.through, record.mod_revision);
   }
+  for (auto& [id, watcher] : watchers) std::sort(watcher.seen.begin(), watcher.seen.end());
   return watchers;
 }
 
