@@ -46,6 +46,7 @@ def parse_args(words=None):
     parser.add_argument("--network", choices=["auto", "proxy"], default="auto",
                         help="proxy: no namespaces, even where they are permitted")
     parser.add_argument("--keep-history", metavar="FILE", help="of the last scenario")
+    parser.add_argument("--keep-log", metavar="DIR", help="that it was compared with; a new directory")
     args = parser.parse_args(words)
     args.only += args.names
     for name in set(args.only) - {s.name for s in SCENARIOS}:
@@ -114,7 +115,7 @@ def run_one(scenario, seconds, args):
     began = time.monotonic()
     try:
         rig = rig_module.run(scenario, seconds, args.seed, make_network(scenario),
-                             args.keep_history)
+                             rig_module.Keep(args.keep_history, args.keep_log))
     except Exception as error:  # one scenario's trouble is no reason not to run the others
         print(f"FAIL {scenario.name}: {error}", flush=True)
         return {"name": scenario.name, "seconds": seconds, "faults": {}, "checked": {},

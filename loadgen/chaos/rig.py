@@ -2,6 +2,7 @@
 recorded load through it, and the verdict at the end."""
 
 import base64
+import dataclasses
 import json
 import os
 import random
@@ -91,6 +92,21 @@ def eventually(predicate, timeout_s=BACK_S, every_s=0.05):
     return True
 
 
+@dataclasses.dataclass(frozen=True)
+class Keep:
+    """Where copies go of what the verdict came from; nothing: they are not kept."""
+
+    history: str = None
+    log: str = None
+
+    def copy(self, history, log):
+        if self.history:
+            shutil.copy(history, self.history)
+        if self.log:
+            shutil.rmtree(self.log, ignore_errors=True)
+            shutil.copytree(log, self.log)
+
+
 class Rig:
     """One scenario's cluster and load. `with` stops and removes them. Thread: one."""
 
@@ -104,7 +120,7 @@ class Rig:
         self.expected = []  # (what must hold, whether it does)
         self.recovery_s = []
         self.checked = {}
-        self.keep_history = None  # where a copy of the history goes
+        self.keep = Keep()
         self._load = None
 
     def __enter__(self):
@@ -238,12 +254,12 @@ class Rig:
     def check_history(self):
         """By itself, and against the log of one voter, which is stopped for it: call it last, once all
         have the same revision. One that was behind would lack what the others acknowledged."""
-        if self.keep_history:
-            shutil.copy(self.history, self.keep_history)
         voter = self.rng.choice(self.names("voter"))
+        data = os.path.join(self.cluster.folder, voter)
         self.expect("a voter stops on SIGTERM", not self.cluster.stop([voter]))
-        done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history, "--log",
-                               os.path.join(self.cluster.folder, voter)],
+        self.keep.copy(self.history, os.path.join(data, "member", "wal"))
+        done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history,
+                               "--log", data],
                               capture_output=True, text=True, timeout=600, check=False)
         if done.returncode != 0:
             print(done.stdout + done.stderr, flush=True)
@@ -323,11 +339,11 @@ def base_port(network):
             return base
 
 
-def run(scenario, seconds, seed, network, keep_history=None):
+def run(scenario, seconds, seed, network, keep=Keep()):
     """Carries out one scenario; the Rig with its verdict in it."""
     rng = random.Random(f"{seed} {scenario.name}")
     with Rig(scenario, seconds, rng, network) as rig:
-        rig.keep_history = keep_history
+        rig.keep = keep
         rig.start_load()
         until = time.monotonic() + max(seconds - 4, 1)
         try:
