@@ -11,9 +11,10 @@ namespace coppice::loadgen {
 namespace {
 
 constexpr Micros kRetryAfter = 50 * kMillisecond;
+constexpr std::string_view kMinRevision = "coppice-min-revision";
 
 // What a read in `mode` carries. A linearizable one is what servers do unasked.
-std::vector<rpc::Header> Metadata(const Options& options, ReadMode mode) {
+std::vector<rpc::Header> Metadata(const Options& options, ReadMode mode, bool in_session) {
   std::vector<rpc::Header> metadata;
   if (options.etcd) return metadata;
   if (mode != ReadMode::kLinearizable) {
@@ -22,8 +23,8 @@ std::vector<rpc::Header> Metadata(const Options& options, ReadMode mode) {
   if (mode == ReadMode::kBounded) {
     metadata.emplace_back("coppice-max-staleness", fmt::format("{}us", options.max_staleness));
   }
-  if (options.min_revision > 0) {
-    metadata.emplace_back("coppice-min-revision", std::to_string(options.min_revision));
+  if (options.min_revision > 0 || in_session) {
+    metadata.emplace_back(kMinRevision, std::to_string(options.min_revision));
   }
   return metadata;
 }
@@ -49,8 +50,12 @@ void Channel::Prepare() {
   put_ = connection_->Prepare(kPutPath, {}, options_.timeout);
   for (const ReadMode mode :
        {ReadMode::kLinearizable, ReadMode::kBounded, ReadMode::kSerializable}) {
-    get_[static_cast<std::size_t>(mode)] =
-        connection_->Prepare(kRangePath, Metadata(options_, mode), options_.timeout);
+    const auto prepare = [&](bool in_session) {
+      return connection_->Prepare(kRangePath, Metadata(options_, mode, in_session),
+                                  options_.timeout);
+    };
+    get_[static_cast<std::size_t>(mode)] = prepare(false);
+    get_in_session_[static_cast<std::size_t>(mode)] = prepare(true);
   }
   watch_ = connection_->Prepare(kWatchPath, {});
 }
@@ -73,9 +78,15 @@ bool Channel::Put(std::string_view message, std::uint64_t tag, Observer& observe
   return connected_ && connection_->Unary(put_, message, tag, observer) >= 0;
 }
 
-bool Channel::Get(ReadMode mode, std::string_view message, std::uint64_t tag, Observer& observer) {
-  return connected_ &&
-         connection_->Unary(get_[static_cast<std::size_t>(mode)], message, tag, observer) >= 0;
+bool Channel::Get(ReadMode mode, Revision session, std::string_view message, std::uint64_t tag,
+                  Observer& observer) {
+  if (!connected_) return false;
+  auto headers = get_[static_cast<std::size_t>(mode)];
+  if (session > 0) {
+    headers = get_in_session_[static_cast<std::size_t>(mode)];
+    connection_->Set(headers, kMinRevision, std::to_string(session));
+  }
+  return connection_->Unary(headers, message, tag, observer) >= 0;
 }
 
 Channel::CallHandle Channel::Watch(std::uint64_t tag, Observer& observer) {

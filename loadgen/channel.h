@@ -32,7 +32,9 @@ class Channel {
 
   // False: not connected; nothing will be heard.
   bool Put(std::string_view message, std::uint64_t tag, Observer& observer);
-  bool Get(ReadMode mode, std::string_view message, std::uint64_t tag, Observer& observer);
+  // `session` > 0: the minimum revision, instead of the run's.
+  bool Get(ReadMode mode, Revision session, std::string_view message, std::uint64_t tag,
+           Observer& observer);
   CallHandle Watch(std::uint64_t tag, Observer& observer);  // -1: not connected
   void Send(CallHandle call, std::string_view message) { connection_->Send(call, message); }
 
@@ -49,6 +51,7 @@ class Channel {
   rpc::ClientConnection::Template put_ = 0;
   rpc::ClientConnection::Template watch_ = 0;
   std::array<rpc::ClientConnection::Template, 3> get_{};
+  std::array<rpc::ClientConnection::Template, 3> get_in_session_{};
   io::Loop::TimerId retry_ = 0;
   bool connected_ = false;
 };

@@ -7,12 +7,21 @@
 
 #include "loadgen/check_keys.h"
 #include "loadgen/check_revisions.h"
+#include "loadgen/check_sessions.h"
 #include "loadgen/check_watches.h"
 
 namespace coppice::loadgen {
 namespace {
 
 constexpr std::uint64_t kStepsMax = 20'000'000;  // of one key's search: some seconds
+
+std::string FormatLog(const LogSummary& log) {
+  return fmt::format(
+      "{} writes, {} reads and {} events compared with the log: {} of its {} entries, up to "
+      "revision {} (saved commit index {}, {} entries behind it seen by clients)",
+      log.writes, log.reads, log.events, log.counted, log.entries, log.revision, log.commit.value(),
+      log.past_commit);
+}
 
 }  // namespace
 
@@ -33,6 +42,7 @@ CheckReport CheckHistory(const History& history) {
   CheckReport report;
   const WriteModel model(history, report);
   CheckRevisions(history, model, report);
+  CheckSessions(history, report);
   CheckWatches(history, model, report);
   CheckKeys(history, kStepsMax, report);
   return report;
@@ -53,8 +63,10 @@ std::string FormatReport(const CheckReport& report) {
     out += fmt::format("{} {} reads checked, {} failed\n", report.reads[i], kModes[i],
                        report.failed_reads[i]);
   }
-  out += fmt::format("{} events of {} watchers\n{} violations", report.events, report.watchers,
-                     report.violations.size() + report.violations_left_out);
+  out += fmt::format("{} reads in {} sessions\n", report.session_reads, report.sessions);
+  out += fmt::format("{} events of {} watchers\n", report.events, report.watchers);
+  if (report.log) out += FormatLog(*report.log) + "\n";
+  out += fmt::format("{} violations", report.violations.size() + report.violations_left_out);
   return out;
 }
 

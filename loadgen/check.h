@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/base/ids.h"
 #include "loadgen/history.h"
 
 namespace coppice::loadgen {
@@ -12,6 +14,18 @@ namespace coppice::loadgen {
 struct Violation {
   std::string rule;  // one word: stale-read, over-bound, lost-write, ...
   std::string what;  // the records that show it
+};
+
+// How far a log was taken into account, and how much was held against it.
+struct LogSummary {
+  std::uint64_t entries = 0;      // in the log
+  std::uint64_t counted = 0;      // of those; the rest nobody has seen
+  std::uint64_t past_commit = 0;  // of those that counted, behind the saved commit index
+  Index commit;
+  Revision revision = 0;  // after those that counted
+  std::uint64_t writes = 0;
+  std::uint64_t reads = 0;
+  std::uint64_t events = 0;
 };
 
 // What the checkers looked at, and what they found.
@@ -25,6 +39,9 @@ struct CheckReport {
   std::uint64_t events = 0;
   std::uint64_t watchers = 0;
   std::uint64_t keys = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t session_reads = 0;
+  std::optional<LogSummary> log;      // nothing: there was none to compare with
   std::vector<Violation> violations;  // up to kViolationsMax
   std::uint64_t violations_left_out = 0;
 
@@ -33,7 +50,7 @@ struct CheckReport {
   bool Has(std::string_view rule) const;
 };
 
-// Every checker over one history. O(n log n).
+// Every checker that needs the history alone. O(n log n).
 CheckReport CheckHistory(const History& history);
 
 std::string FormatReport(const CheckReport& report);

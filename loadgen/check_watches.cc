@@ -16,11 +16,6 @@ struct Watcher {
   std::vector<const Record*> events;
 };
 
-bool Covers(const Record& watch, std::string_view key) {
-  if (watch.range_end.empty()) return key == watch.key;
-  return key >= watch.key && key < watch.range_end;
-}
-
 // The writes that a watcher is to see, in order.
 std::vector<std::pair<Revision, const Record*>> Wanted(const Record& watch,
                                                        const WriteModel& model) {
@@ -76,6 +71,11 @@ void CheckComplete(const Watcher& watcher, const WriteModel& model, CheckReport&
 }
 
 }  // namespace
+
+bool Covers(const Record& watch, std::string_view key) {
+  if (watch.range_end.empty()) return key == watch.key;
+  return key >= watch.key && key < watch.range_end;
+}
 
 void CheckWatches(const History& history, const WriteModel& model, CheckReport& report) {
   std::map<std::uint64_t, Watcher> watchers;

@@ -1,6 +1,7 @@
 #include "loadgen/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "loadgen/wire.h"
@@ -11,6 +12,13 @@ namespace {
 // How long a client that got an error waits: a cluster without a leader answers at once.
 constexpr Micros kRestAfterError = 10 * kMillisecond;
 constexpr Micros kTickMin = 200;
+
+// Spread evenly over the clients whatever their number: the golden ratio's multiples, modulo 1,
+// are.
+bool KeepsSession(std::uint32_t client, double share) {
+  constexpr double kGoldenRatio = 0.6180339887498949;
+  return std::fmod((client + 1) * kGoldenRatio, 1.0) < share;
+}
 
 }  // namespace
 
@@ -31,6 +39,7 @@ Engine::Engine(io::Loop& loop, const Options& options, Values values)
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     slots_[i].channel = i % connections;
     slots_[i].result.client = i;
+    slots_[i].result.in_session = KeepsSession(i, options.sessions);
     idle_[i % connections].push_back(i);
   }
 }
@@ -117,7 +126,7 @@ bool Engine::Issue(std::uint32_t index, Time intended, Time now) {
   slot.value_id.clear();
   OpResult& result = slot.result;
   result.outcome = Outcome::kOk;
-  result.revision = result.mod_revision = 0;
+  result.revision = result.mod_revision = result.min_revision = 0;
   result.found = false;
   Channel& channel = *channels_[slot.channel];
   const std::string_view key = names_.Name(op.key);
@@ -129,7 +138,9 @@ bool Engine::Issue(std::uint32_t index, Time intended, Time now) {
     sent = channel.Put(request_, index, *this);
   } else {
     EncodeGet(request_, key, options_.etcd && op.mode == ReadMode::kSerializable);
-    sent = channel.Get(op.mode, request_, index, *this);
+    const Revision session = result.in_session ? slot.seen : 0;
+    result.min_revision = std::max(options_.min_revision, session);
+    sent = channel.Get(op.mode, session > 0 ? result.min_revision : 0, request_, index, *this);
   }
   ++in_flight_;
   if (!sent) {
@@ -182,6 +193,7 @@ void Engine::OnFinish(std::uint64_t tag, const Status& status) {
   } else if (!slot.replied) {
     result.outcome = Outcome::kWrong;
   }
+  slot.seen = std::max(slot.seen, result.revision);
   --in_flight_;
   listener_->OnOp(slot.op, result);
   if (status.ok()) {

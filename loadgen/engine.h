@@ -44,8 +44,10 @@ struct OpResult {
   Outcome outcome = Outcome::kOk;
   Status status;
   Time end = 0;
-  std::uint32_t client = 0;  // each has one request in flight
-  Revision revision = 0;     // of the header
+  std::uint32_t client = 0;   // each has one request in flight
+  bool in_session = false;    // its reads have all that its client has seen
+  Revision min_revision = 0;  // of a read: what was asked for
+  Revision revision = 0;      // of the header
   bool found = false;
   Revision mod_revision = 0;
   std::string_view value_id;  // Values::IdOf what was read
@@ -59,7 +61,8 @@ class OpListener {
 
 // Sends what a source gives over all connections, each with a fixed number of requests in flight:
 // at once (closed loop), or at a rate, when requests wait for a free place and their latency counts
-// from when they should have left. Checks each reply. Thread: the loop's.
+// from when they should have left. Checks each reply. A part of the clients keep sessions: their
+// reads ask for the highest revision that a reply has shown them. Thread: the loop's.
 class Engine final : public rpc::ClientConnection::Observer, public io::TurnTask {
  public:
   Engine(io::Loop& loop, const Options& options, Values values);
@@ -85,6 +88,7 @@ class Engine final : public rpc::ClientConnection::Observer, public io::TurnTask
     Op op;
     std::uint32_t channel = 0;
     OpResult result;
+    Revision seen = 0;  // by a client that keeps a session
     std::string value_id;
     bool replied = false;
   };

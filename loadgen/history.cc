@@ -148,6 +148,7 @@ Status SetText(const std::string& name, std::string& text, Record& record) {
 
 void SetNumber(const std::string& name, std::int64_t number, Record& record) {
   if (name == "client" || name == "watcher") record.client = static_cast<std::uint64_t>(number);
+  if (name == "session") record.session = number != 0;
   if (name == "invoke" || name == "time") record.invoke = number;
   if (name == "return") record.end = number;
   if (name == "max_staleness") record.max_staleness = number;
@@ -162,6 +163,7 @@ std::string FormatRecord(const Record& record) {
   const bool is_op = IsCall(record);
   std::string out = fmt::format("{{\"op\":\"{}\",\"{}\":{}", kKinds[static_cast<int>(record.kind)],
                                 is_op ? "client" : "watcher", record.client);
+  PutNumber(out, "session", record.session ? 1 : 0);
   PutNumber(out, is_op ? "invoke" : "time", record.invoke);
   PutNumber(out, "return", record.end);
   if (is_op) {

@@ -34,6 +34,7 @@ struct Record {
   RecordKind kind = RecordKind::kGet;
   RecordOutcome outcome = RecordOutcome::kOk;
   std::uint64_t client = 0;  // or the watcher's number
+  bool session = false;      // one of its client's session
   Time invoke = 0;           // when an event arrived
   Time end = 0;
   std::string key;

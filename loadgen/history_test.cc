@@ -13,6 +13,7 @@ Record SomeRead() {
   Record record;
   record.kind = RecordKind::kGet;
   record.client = 3;
+  record.session = true;
   record.invoke = 100;
   record.end = 250;
   record.key = "a\"b\\c\n";

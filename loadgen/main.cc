@@ -4,15 +4,18 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "loadgen/check.h"
+#include "loadgen/check_log.h"
 #include "loadgen/options.h"
 #include "loadgen/report.h"
 #include "loadgen/run.h"
+#include "loadgen/surviving_log.h"
 
-// coppice-loadgen run SCENARIO | report FILE... | check FILE
+// coppice-loadgen run SCENARIO | report FILE... | check FILE... [--log VOTER_DATA_DIR]
 // Exit: 0 well; 1 it could not be done, or what was checked is wrong; 2 wrong usage.
 
 namespace coppice::loadgen {
@@ -21,7 +24,11 @@ namespace {
 constexpr char kUsage[] =
     "usage: coppice-loadgen run SCENARIO --target ADDR[,ADDR] [options]   (run --help)\n"
     "       coppice-loadgen report FILE...    the tables of results written with --json\n"
-    "       coppice-loadgen check FILE...     checks histories written with --record\n";
+    "       coppice-loadgen check FILE... [--log VOTER_DATA_DIR]\n"
+    "            checks histories written with --record; with --log, against the log of a voter "
+    "that\n"
+    "            had caught up and is stopped, or of a copy of its data directory, too: only "
+    "read\n";
 
 int Fail(int code, std::string_view why) {
   fmt::print(stderr, "coppice-loadgen: {}\n", why);
@@ -80,11 +87,29 @@ int Report(const std::vector<std::string>& files) {
   return 0;
 }
 
-int Check(const std::vector<std::string>& files) {
+int Check(const std::vector<std::string>& args) {
+  std::vector<std::string> files;
+  std::optional<SurvivingLog> log;
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i] != "--log") {
+      if (args[i].starts_with("--")) return Fail(2, "check: unknown option " + args[i]);
+      files.push_back(args[i]);
+      continue;
+    }
+    if (++i == args.size()) return Fail(2, "--log: a value is missing");
+    auto read = ReadSurvivingLog(args[i]);
+    if (!read.ok()) return Fail(1, MessageOf(read.status()));
+    log = *std::move(read);
+  }
+  if (files.empty()) return Fail(2, "check: which history?");
   for (const std::string& file : files) {
     const auto history = ReadHistory(file);
     if (!history.ok()) return Fail(1, MessageOf(history.status()));
-    const CheckReport report = CheckHistory(*history);
+    CheckReport report = CheckHistory(*history);
+    if (log) {
+      const Status compared = CheckLog(*history, *log, report);
+      if (!compared.ok()) return Fail(1, MessageOf(compared));
+    }
     fmt::print("{}\n", FormatReport(report));
     if (!report.violations.empty()) return Fail(1, file + ": the history violates the guarantees");
   }

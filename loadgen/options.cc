@@ -23,6 +23,8 @@ what is asked for
   --consistency M[,M]      linearizable, bounded, serializable; several: reads take them in turn
   --max-staleness D        of bounded: 500ms
   --min-revision R         coppice-min-revision of each read
+  --sessions F             that part of the clients, 0 to 1, sends the highest revision that it has
+                           seen as coppice-min-revision of its reads; 0
   --etcd                   the target is a plain etcd: its serializable flag, no coppice-* metadata
   --preload                write each key once before the run
 how
@@ -185,6 +187,7 @@ const std::map<std::string_view, Setter>& Setters() {
       {"--read-ratio", kNumber("--read-ratio", 0.0, 1.0, &Options::read_ratio)},
       {"--min-revision",
        kNumber("--min-revision", std::int64_t{0}, std::int64_t{1} << 62, &Options::min_revision)},
+      {"--sessions", kNumber("--sessions", 0.0, 1.0, &Options::sessions)},
       {"--connections", kNumber("--connections", 1, 10000, &Options::connections)},
       {"--streams", kNumber("--streams", 1, 100000, &Options::streams)},
       {"--rate", kNumber("--rate", 0.0, 1e7, &Options::rate)},
@@ -215,8 +218,8 @@ Status Validate(Options& options) {
   };
   if (options.targets.empty()) return fail("--target ADDR[,ADDR] is required");
   const bool bounded = std::count(options.modes.begin(), options.modes.end(), ReadMode::kBounded);
-  if (options.etcd && (bounded || options.min_revision > 0)) {
-    return fail("--etcd: etcd has neither bounded reads nor --min-revision");
+  if (options.etcd && (bounded || options.min_revision > 0 || options.sessions > 0)) {
+    return fail("--etcd: etcd has no bounded reads, --min-revision or --sessions");
   }
   if (options.prefix.empty()) return fail("--prefix: must not be empty");
   // The key and what makes the value unique stand in the value.

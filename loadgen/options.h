@@ -43,6 +43,7 @@ struct Options {
   std::vector<ReadMode> modes = {ReadMode::kLinearizable};  // reads take them in turn
   Micros max_staleness = 500 * kMillisecond;
   Revision min_revision = 0;
+  double sessions = 0;  // the part of the clients that keep one
 
   int connections = 8;
   int streams = 32;  // requests in flight per connection

@@ -256,6 +256,7 @@ class Run final : public OpListener, public Watchers::Listener {
     record.end = result.end;
     record.key = names_.Name(op.key);
     record.mode = op.mode;
+    record.session = result.in_session;
     if (result.outcome == Outcome::kOk || result.outcome == Outcome::kWrong) {
       record.revision = result.revision;
       record.mod_revision = is_put ? result.revision : result.mod_revision;
@@ -268,7 +269,7 @@ class Run final : public OpListener, public Watchers::Listener {
     } else {
       if (result.found) record.value = result.value_id;
       if (op.mode == ReadMode::kBounded) record.max_staleness = options_.max_staleness;
-      record.min_revision = options_.min_revision;
+      record.min_revision = result.min_revision;
     }
     history_->Add(record);
   }

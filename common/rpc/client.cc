@@ -124,6 +124,10 @@ ClientConnection::Template ClientConnection::Prepare(std::string_view path,
   return impl_->session.Prepare(path, metadata, timeout);
 }
 
+void ClientConnection::Set(Template headers, std::string_view name, std::string_view value) {
+  impl_->session.Set(headers, name, value);
+}
+
 ClientConnection::CallHandle ClientConnection::Unary(Template headers, std::string_view message,
                                                      std::uint64_t tag, Observer& observer) {
   return impl_->session.Start(headers, &message, tag, observer);

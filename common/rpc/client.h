@@ -46,6 +46,10 @@ class ClientConnection {
   using Template = std::uint32_t;
   Template Prepare(std::string_view path, std::span<const Header> metadata, Micros timeout = 0);
 
+  // Gives a header of the prepared metadata another value for the calls that follow. One that is
+  // to change is set before the template's first call, too.
+  void Set(Template headers, std::string_view name, std::string_view value);
+
   // Sends one message and half-closes. The bytes are copied.
   CallHandle Unary(Template headers, std::string_view message, std::uint64_t tag,
                    Observer& observer);

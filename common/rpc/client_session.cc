@@ -149,6 +149,19 @@ ClientSession::ClientCall& ClientSession::NewCall() {
   return call;
 }
 
+void ClientSession::Set(Template headers, std::string_view name, std::string_view value) {
+  Headers& prepared = templates_[headers];
+  for (std::size_t i = 0; i < prepared.fields.size(); ++i) {
+    if (prepared.text[2 * i] != name) continue;
+    nghttp2_nv& field = prepared.fields[i];
+    // Calls that were started but not sent keep theirs: nghttp2 has copied it.
+    field.flags &= static_cast<std::uint8_t>(~NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+    SetText(field.value, field.valuelen, prepared.text[2 * i + 1] = value);
+    return;
+  }
+  COPPICE_CHECK(false, "only prepared headers change");
+}
+
 ClientSession::CallHandle ClientSession::Start(Template headers, const std::string_view* message,
                                                std::uint64_t tag, Observer& observer) {
   if (going_away_ || broken_) return -1;

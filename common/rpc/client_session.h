@@ -38,6 +38,7 @@ class ClientSession {
 
   void SetAuthority(const std::string& authority) { authority_ = authority; }
   Template Prepare(std::string_view path, std::span<const Header> metadata, Micros timeout);
+  void Set(Template headers, std::string_view name, std::string_view value);
   // Starts a call; with `message` it is sent and the call half-closed. -1 if it cannot be.
   CallHandle Start(Template headers, const std::string_view* message, std::uint64_t tag,
                    Observer& observer);

@@ -43,6 +43,17 @@ TEST(Client, MetadataReachesTheHandlerAndTrailersComeBack) {
   EXPECT_EQ(result.trailers.at("coppice-staleness"), "12ms");
 }
 
+TEST(Client, AHeaderThatIsSetAnewLeavesEarlierCallsAlone) {
+  TestServer server;
+  TestClient client(server.port());
+  const std::string large(200, '7');  // other memory than a short one's
+  const std::vector<std::string> values = {"1", large, "23"};
+  const auto keys = client.UnaryEach("metadata", "coppice-min-revision", values);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_THAT(client.Wait(keys[i]).messages, ElementsAre("||" + values[i] + "||||any"));
+  }
+}
+
 TEST(Client, StreamsCarryMessagesBothWays) {
   TestServer server;
   TestClient client(server.port());

@@ -1,6 +1,7 @@
 #include "common/rpc/test_client.h"
 
 #include <chrono>
+#include <span>
 
 namespace coppice::rpc {
 namespace {
@@ -50,6 +51,23 @@ std::uint64_t TestClient::Unary(const std::string& method, const std::string& me
     return connection_->Unary(headers, message, key, *this);
   });
   return key;
+}
+
+std::vector<std::uint64_t> TestClient::UnaryEach(const std::string& message,
+                                                 const std::string& name,
+                                                 const std::vector<std::string>& values) {
+  std::vector<std::uint64_t> keys;
+  for (std::size_t i = 0; i < values.size(); ++i) keys.push_back(NewKey());
+  thread_.Call([&] {
+    const Header header(name, "");
+    const auto headers = connection_->Prepare("/test.Echo/Unary", std::span(&header, 1));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      connection_->Set(headers, name, values[i]);
+      handles_[keys[i]] = connection_->Unary(headers, message, keys[i], *this);
+    }
+    return 0;
+  });
+  return keys;
 }
 
 std::uint64_t TestClient::Stream(const std::string& method) {

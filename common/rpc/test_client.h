@@ -33,6 +33,10 @@ class TestClient : private ClientConnection::Observer {
   // Starts a call of /test.Echo/`method`; the key names it from then on.
   std::uint64_t Unary(const std::string& method, const std::string& message, Micros timeout = 0,
                       const std::vector<Header>& metadata = {});
+  // Calls Unary with `message` once for each value of the header `name`, all of one template and
+  // sent together; their keys.
+  std::vector<std::uint64_t> UnaryEach(const std::string& message, const std::string& name,
+                                       const std::vector<std::string>& values);
   std::uint64_t Stream(const std::string& method);
   void Send(std::uint64_t key, const std::string& message);
   void HalfClose(std::uint64_t key);

@@ -41,21 +41,21 @@ StatusOr<std::vector<SegmentFile>> ListSegments(io::Disk& disk, const std::strin
 // Reads segments one after the other into a Log.
 class LogReader {
  public:
-  LogReader(io::Disk& disk, const WalOptions& options, Log& log)
-      : disk_(disk), options_(options), log_(log) {}
+  LogReader(io::Disk& disk, std::optional<Owner> owner, Log& log)
+      : disk_(disk), owner_(owner), log_(log) {}
 
   // Up to the first thing that is not a whole record; says what that is and where.
   Status Read(const SegmentFile& file, bool is_last, TornTail& tail);
 
  private:
   Status CheckPlace(const SegmentFile& file) const;
-  Status TakeHeader(const SegmentFile& file, const ScannedRecord& record) const;
-  Status CheckOwner(const SegmentFile& file, const SegmentHeader& header) const;
+  Status TakeHeader(const SegmentFile& file, const ScannedRecord& record);
+  Status CheckOwner(const SegmentFile& file, const SegmentHeader& header);
   Status Take(const Segment& segment, const ScannedRecord& record);
   Status TakeHardState(const Segment& segment, const ScannedRecord& record);
 
   io::Disk& disk_;
-  const WalOptions& options_;
+  std::optional<Owner> owner_;
   Log& log_;
 };
 
@@ -69,16 +69,16 @@ Status LogReader::CheckPlace(const SegmentFile& file) const {
   return DamagedAt(file.path, 0, fmt::format("segment number {:x} before it is missing", expected));
 }
 
-Status LogReader::CheckOwner(const SegmentFile& file, const SegmentHeader& header) const {
-  if (header.cluster_id == options_.cluster_id && header.node_id == options_.node_id) {
-    return OkStatus();
-  }
+Status LogReader::CheckOwner(const SegmentFile& file, const SegmentHeader& header) {
+  const Owner owner{header.cluster_id, header.node_id};
+  if (!owner_) owner_ = owner;
+  if (owner == *owner_) return OkStatus();
   return MakeStatus(
       StatusCode::kFailedPrecondition,
       fmt::format("{} is the log of node {:x} of cluster {:x}, but this is node {:x} of cluster "
                   "{:x}; use the data directory of this node",
-                  file.path, header.node_id, header.cluster_id, options_.node_id,
-                  options_.cluster_id));
+                  file.path, header.node_id, header.cluster_id, owner_->node_id,
+                  owner_->cluster_id));
 }
 
 Status NewerFormat(const std::string& path, const ScannedRecord& record) {
@@ -89,7 +89,7 @@ Status NewerFormat(const std::string& path, const ScannedRecord& record) {
                                 record.offset));
 }
 
-Status LogReader::TakeHeader(const SegmentFile& file, const ScannedRecord& record) const {
+Status LogReader::TakeHeader(const SegmentFile& file, const ScannedRecord& record) {
   if (record.header.kind != RecordKind::kSegmentHeader) {
     return DamagedAt(file.path, 0, "it does not begin with a segment header");
   }
@@ -178,11 +178,11 @@ Status LogReader::Read(const SegmentFile& file, bool is_last, TornTail& tail) {
 
 }  // namespace
 
-Status ReadLog(io::Disk& disk, const std::string& directory, const WalOptions& options, Log& log,
+Status ReadLog(io::Disk& disk, const std::string& directory, std::optional<Owner> owner, Log& log,
                TornTail& tail, std::vector<std::string>& unfinished) {
   COPPICE_ASSIGN_OR_RETURN(const std::vector<SegmentFile> files,
                            ListSegments(disk, directory, unfinished));
-  LogReader reader(disk, options, log);
+  LogReader reader(disk, owner, log);
   for (std::size_t i = 0; i < files.size(); ++i) {
     COPPICE_RETURN_IF_ERROR(reader.Read(files[i], i + 1 == files.size(), tail));
   }

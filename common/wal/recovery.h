@@ -16,6 +16,13 @@ namespace coppice::wal {
 
 constexpr std::uint64_t kRecoveryChunkBytes = 1U << 20;
 
+// Whose log it is.
+struct Owner {
+  std::uint64_t cluster_id = 0;
+  std::uint64_t node_id = 0;
+  bool operator==(const Owner&) const = default;
+};
+
 // A log as it stands in its files.
 struct Log {
   std::vector<Segment> segments;  // in order; their sequences are contiguous
@@ -32,8 +39,9 @@ struct TornTail {
 };
 
 // Reads and verifies every segment in `directory`, without changing anything. No segment at all is
-// an empty log. `unfinished` gets the files that are no part of it and may go.
-Status ReadLog(io::Disk& disk, const std::string& directory, const WalOptions& options, Log& log,
+// an empty log. Nothing for `owner`: whoever's it is, but one owner's. `unfinished` gets the files
+// that are no part of it and may go.
+Status ReadLog(io::Disk& disk, const std::string& directory, std::optional<Owner> owner, Log& log,
                TornTail& tail, std::vector<std::string>& unfinished);
 
 // DataLoss: which file, where, what, and what to do.

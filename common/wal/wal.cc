@@ -43,6 +43,7 @@ class Wal::Impl {
       : disk_(disk), directory_(std::move(directory)), options_(options) {}
 
   Status Open(const std::function<void(const EntryPtr&)>& replay, Recovered& recovered);
+  Status Inspect(const std::function<void(const EntryPtr&)>& replay, Recovered& recovered);
   Status Append(std::span<const EntryPtr> entries, const std::optional<HardState>& hard_state);
   Status Sync();
   Status Read(Index from, Index to, std::size_t bytes_max, std::vector<EntryPtr>& out) const;
@@ -57,6 +58,8 @@ class Wal::Impl {
  private:
   using Visit = std::function<bool(EntryPtr)>;  // false ends the walk
 
+  Status Replay(const TornTail& tail, const std::function<void(const EntryPtr&)>& replay,
+                Recovered& recovered) const;
   Status CheckContiguous(std::span<const EntryPtr> entries) const;
   Status MakeRoom(std::uint64_t size);
   Status Roll();
@@ -85,7 +88,8 @@ Status Wal::Impl::Open(const std::function<void(const EntryPtr&)>& replay, Recov
   COPPICE_ASSIGN_OR_RETURN(lock_, disk_.Lock(directory_ + "/" + std::string(kLockName)));
   TornTail tail;
   std::vector<std::string> unfinished;
-  COPPICE_RETURN_IF_ERROR(ReadLog(disk_, directory_, options_, log_, tail, unfinished));
+  const Owner owner{options_.cluster_id, options_.node_id};
+  COPPICE_RETURN_IF_ERROR(ReadLog(disk_, directory_, owner, log_, tail, unfinished));
 
   for (const std::string& path : unfinished) COPPICE_RETURN_IF_ERROR(disk_.Remove(path));
   if (log_.segments.empty()) {
@@ -95,6 +99,23 @@ Status Wal::Impl::Open(const std::function<void(const EntryPtr&)>& replay, Recov
     COPPICE_RETURN_IF_ERROR(MakeDurable(log_.segments.back()));
     COPPICE_RETURN_IF_ERROR(disk_.SyncDirectory(directory_));
   }
+  return Replay(tail, replay, recovered);
+}
+
+Status Wal::Impl::Inspect(const std::function<void(const EntryPtr&)>& replay,
+                          Recovered& recovered) {
+  TornTail tail;
+  std::vector<std::string> unfinished;
+  COPPICE_RETURN_IF_ERROR(ReadLog(disk_, directory_, std::nullopt, log_, tail, unfinished));
+  if (log_.segments.empty()) {
+    return MakeStatus(StatusCode::kNotFound,
+                      fmt::format("{} has no log segments (*.wal)", directory_));
+  }
+  return Replay(tail, replay, recovered);
+}
+
+Status Wal::Impl::Replay(const TornTail& tail, const std::function<void(const EntryPtr&)>& replay,
+                         Recovered& recovered) const {
   recovered.hard_state = log_.hard_state.value_or(HardState());
   recovered.first_index = log_.first_index;
   recovered.last_index = log_.last_index;
@@ -263,6 +284,11 @@ StatusOr<std::unique_ptr<Wal>> Wal::Open(io::Disk& disk, std::string directory,
   auto impl = std::make_unique<Impl>(disk, std::move(directory), options);
   COPPICE_RETURN_IF_ERROR(impl->Open(replay, recovered));
   return std::unique_ptr<Wal>(new Wal(std::move(impl)));
+}
+
+Status Wal::Inspect(io::Disk& disk, const std::string& directory,
+                    const std::function<void(const EntryPtr&)>& replay, Recovered& recovered) {
+  return Impl(disk, directory, WalOptions()).Inspect(replay, recovered);
 }
 
 Status Wal::Append(std::span<const EntryPtr> entries, const std::optional<HardState>& hard_state) {

@@ -58,6 +58,11 @@ class Wal {
                                              const WalOptions& options,
                                              const std::function<void(const EntryPtr&)>& replay,
                                              Recovered& recovered);
+  // What Open would recover, of whichever node's log it is, with nothing changed and nothing
+  // locked: for tools. A torn tail is passed over. Nobody may be writing to the log meanwhile: what
+  // is half written would look torn, or damaged. NotFound: there is no log in `directory`.
+  static Status Inspect(io::Disk& disk, const std::string& directory,
+                        const std::function<void(const EntryPtr&)>& replay, Recovered& recovered);
   ~Wal();
 
   // Appends entries (contiguous; an index at or below last_index() overwrites it and drops all

@@ -242,6 +242,40 @@ TEST(WalDamage, AForeignFileWithASegmentsSuffixIsRefused) {
   EXPECT_EQ(sample.log.Open(sample.disk).code(), StatusCode::kFailedPrecondition);
 }
 
+TEST(WalDamage, AnInspectionReadsATornLogOfAnyNodeAndChangesNothing) {
+  Sample sample;
+  const std::string last = sample.segments.back();
+  auto file = sample.disk.Open(last, io::Disk::Mode::kMustExist).value();
+  ASSERT_TRUE(file->Truncate(sample.EndOf(last) - 1).ok());
+  ASSERT_TRUE(sample.disk.Open("/wal/x.wal.tmp", io::Disk::Mode::kCreate).ok());
+  const auto before = sample.disk.Image();
+  std::vector<EntryPtr> entries;
+  Recovered recovered;
+  const Status status = Wal::Inspect(
+      sample.disk, "/wal", [&](const EntryPtr& entry) { entries.push_back(entry); }, recovered);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(sample.disk.Image() == before);
+  EXPECT_GT(recovered.torn_bytes_cut, 0U);
+  EXPECT_EQ(Records(entries),
+            std::vector<std::string>(sample.records.begin(), sample.records.end() - 1));
+  EXPECT_EQ(recovered.last_index, Index(entries.size()));
+}
+
+TEST(WalDamage, AnInspectionNamesDamageAndTheAbsenceOfALog) {
+  Sample sample;
+  const Place& place = sample.places[2];
+  ASSERT_TRUE(sample.disk.FlipBit(place.path, place.begin + 40, 0).ok());
+  Recovered recovered;
+  const Status damaged = Wal::Inspect(
+      sample.disk, "/wal", [](const EntryPtr&) {}, recovered);
+  EXPECT_EQ(damaged.code(), StatusCode::kDataLoss);
+  EXPECT_NE(MessageOf(damaged).find(place.path), std::string::npos) << damaged;
+  ASSERT_TRUE(sample.disk.CreateDirectories("/empty").ok());
+  const Status none = Wal::Inspect(
+      sample.disk, "/empty", [](const EntryPtr&) {}, recovered);
+  EXPECT_EQ(none.code(), StatusCode::kNotFound);
+}
+
 TEST(WalDamage, AnUnfinishedSegmentIsRemoved) {
   Sample sample;
   ASSERT_TRUE(sample.disk.Open("/wal/x.wal.tmp", io::Disk::Mode::kCreate).ok());

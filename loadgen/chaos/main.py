@@ -5,7 +5,7 @@ watches through its faults, the checkers over the history, and equal hashes of e
   deploy/chaos.sh                        every scenario, 10 minutes of load in all
   deploy/chaos.sh --minutes M            M minutes in all, shared among the scenarios
   deploy/chaos.sh --short                one short round of those that deploy/test.sh runs
-  deploy/chaos.sh --only NAME [...]      these alone; with --minutes, that long in all
+  deploy/chaos.sh NAME [...]             these alone; with --minutes, that long in all
   deploy/chaos.sh --list                 the scenarios
 
 As root (or where user namespaces are allowed) everything runs in network and mount namespaces of its
@@ -32,7 +32,6 @@ from namespaces import Namespaces
 INSIDE = "COPPICE_CHAOS_INSIDE"  # set once we are in namespaces of our own: "yes", or why not
 SCENARIOS = (process_faults.SCENARIOS + network_faults.SCENARIOS + disk_faults.SCENARIOS
              + client_faults.SCENARIOS)
-SECONDS_MIN = 8
 
 
 def parse_args(words=None):
@@ -40,13 +39,19 @@ def parse_args(words=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="of load, in all; default 10")
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[s.name for s in SCENARIOS])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a scenario")
+    parser.add_argument("--only", nargs="+", metavar="NAME", default=[], help="the same as NAME")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--network", choices=["auto", "proxy"], default="auto",
                         help="proxy: no namespaces, even where they are permitted")
     parser.add_argument("--keep-history", metavar="FILE", help="of the last scenario")
-    return parser.parse_args(words)
+    parser.add_argument("--keep-log", metavar="DIR", help="that it was compared with; a new directory")
+    args = parser.parse_args(words)
+    args.only += args.names
+    for name in set(args.only) - {s.name for s in SCENARIOS}:
+        parser.error(f"no scenario {name}; --list has them")
+    return args
 
 
 def chosen(args):
@@ -92,12 +97,25 @@ def make_network(scenario):
     return FaultProxy() if scenario.network == "proxy" else None
 
 
+def share_out(scenarios, seconds):
+    """Seconds of load for each scenario, by name: equal parts, but none less than it needs."""
+    shares, left = {}, list(scenarios)
+    while left:
+        part = seconds / len(left)
+        short = [s for s in left if s.seconds_min >= part]
+        for scenario in short or left:
+            shares[scenario.name] = max(part, scenario.seconds_min)
+            seconds = max(seconds - shares[scenario.name], 0) if short else seconds
+        left = [s for s in left if s not in short] if short else []
+    return shares
+
+
 def run_one(scenario, seconds, args):
     print(f"{scenario.name}: {scenario.what}; {seconds:.0f} s", flush=True)
     began = time.monotonic()
     try:
         rig = rig_module.run(scenario, seconds, args.seed, make_network(scenario),
-                             args.keep_history)
+                             rig_module.Keep(args.keep_history, args.keep_log))
     except Exception as error:  # one scenario's trouble is no reason not to run the others
         print(f"FAIL {scenario.name}: {error}", flush=True)
         return {"name": scenario.name, "seconds": seconds, "faults": {}, "checked": {},
@@ -105,15 +123,24 @@ def run_one(scenario, seconds, args):
     for (what, holds), count in collections.Counter(rig.expected).items():
         print(("ok   " if holds else "FAIL ") + f"{scenario.name}: {what}"
               + (f" ({count} times)" if count > 1 else ""), flush=True)
+    print_counts(rig)
     print(f"  took {time.monotonic() - began:.0f} s", flush=True)
     return {"name": scenario.name, "seconds": seconds, "faults": rig.faults,
             "checked": rig.checked, "expected": list(dict.fromkeys(rig.expected)),
             "recovery": max(rig.recovery_s, default=0)}
 
 
+def print_counts(rig):
+    def listed(counts):
+        return ", ".join(f"{name} {count}" for name, count in counts)
+    print(f"  faults: {listed(sorted(rig.faults.items()))}")
+    print(f"  checked reads: {listed((m, rig.checked.get(m, 0)) for m in rig_module.MODES)}",
+          flush=True)
+
+
 def print_report(results):
     print(f"\n{'scenario':<18}{'minutes':>8}{'faults':>8}{'puts':>8}{'reads':>9}{'events':>9}"
-          f"{'violations':>12}{'back in':>9}  verdict")
+          f"{'with log':>10}{'violations':>12}{'back in':>9}  verdict")
     total = {}
     for result in results:
         row = dict(result["checked"], minutes=result["seconds"] / 60,
@@ -128,7 +155,7 @@ def print_report(results):
 def print_row(name, row, recovery, verdict):
     print(f"{name:<18}{row.get('minutes', 0):>8.2f}{row.get('faults', 0):>8}"
           f"{row.get('puts', 0):>8}{row.get('reads', 0):>9}{row.get('events', 0):>9}"
-          f"{row.get('violations', 0):>12}{recovery:>9}  {verdict}")
+          f"{row.get('log', 0):>10}{row.get('violations', 0):>12}{recovery:>9}  {verdict}")
 
 
 def main():
@@ -143,9 +170,10 @@ def main():
     scenarios = chosen(args)
     if not inside():
         print(f"no namespaces, so the network's faults come from a TCP proxy: {os.environ[INSIDE]}")
-    seconds = SECONDS_MIN if args.short else max(args.minutes * 60 / len(scenarios), SECONDS_MIN)
-    print(f"seed {args.seed}, {len(scenarios)} scenarios of {seconds:.0f} s", flush=True)
-    results = [run_one(scenario, seconds, args) for scenario in scenarios]
+    seconds = share_out(scenarios, 0 if args.short else args.minutes * 60)
+    print(f"seed {args.seed}, {len(scenarios)} scenarios, {sum(seconds.values()):.0f} s of load",
+          flush=True)
+    results = [run_one(scenario, seconds[scenario.name], args) for scenario in scenarios]
     print_report(results)
     failed = sum(not holds for r in results for _, holds in r["expected"])
     passed = sum(bool(holds) for r in results for _, holds in r["expected"])

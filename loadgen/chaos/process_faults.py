@@ -1,5 +1,6 @@
 """Processes killed and stopped: by hand at any time, and by themselves at named places."""
 
+import itertools
 import signal
 import time
 
@@ -28,19 +29,39 @@ def rounds(rig, until, enough=lambda: True):
         time.sleep(rig.rng.uniform(0.1, 0.5))
 
 
+TIERS = ("leader killed", "learner killed", "proxy killed", "follower paused")
+TIERS_FAULTS_MIN = 5  # of each kind
+TIERS_SECONDS_MIN = 60  # for so many, under load
+TIERS_READS_MIN = 100_000  # checked, of each consistency...
+TIERS_LONG_S = 600  # ...in a run as long as this
+
+
 def tiers(rig, until):
-    kinds = ("leader killed", "learner killed", "proxy killed", "follower paused")
-    for number in rounds(rig, until, lambda: len(rig.faults) == len(kinds)):
-        kind = kinds[number % len(kinds)]
-        down_s = rig.rng.uniform(0.3, 2)
+    for number in itertools.count():
+        missing = TIERS_FAULTS_MIN * len(TIERS) - number
+        left_s = max(until - time.monotonic(), 0)
+        if missing <= 0 and left_s == 0:
+            break
+        # Where recovery is slow, what is missing still takes place under load: faults are shorter.
+        pace_s = left_s / max(missing, 1)
+        kind = TIERS[number % len(TIERS)]
+        down_s = max(min(rig.rng.uniform(0.3, 2), 0.6 * pace_s), 0.3)
         name = {"leader killed": rig.leader, "follower paused": rig.follower,
                 "learner killed": lambda: rig.rng.choice(rig.names("learner")),
                 "proxy killed": lambda: rig.rng.choice(rig.names("proxy"))}[kind]()
         rig.did(kind, name)
         (rig.pause if kind == "follower paused" else rig.kill)(name, down_s)
         rig.back([name])
-        time.sleep(rig.rng.uniform(0, 2))
-    rig.expect("each kind of fault took place", len(rig.faults) == len(kinds))
+        time.sleep(min(rig.rng.uniform(0, 1), 0.2 * pace_s))
+    rig.expect("the load went on through all faults", rig.is_loaded())
+
+
+def judge_tiers(rig):
+    rig.expect(f"at least {TIERS_FAULTS_MIN} of each: " + ", ".join(TIERS),
+               all(rig.faults.get(kind, 0) >= TIERS_FAULTS_MIN for kind in TIERS))
+    if rig.seconds >= TIERS_LONG_S:
+        rig.expect(f"at least {TIERS_READS_MIN} checked reads of each consistency",
+                   rig.reads_least() >= TIERS_READS_MIN)
 
 
 def kill_random(rig, until):
@@ -129,7 +150,8 @@ def slow_disk(rig, until):
 
 SCENARIOS = [
     Scenario("tiers", "the leader, a learner, a proxy killed; a follower paused", tiers,
-             shape=(5, 2, 2), rate=2000),
+             shape=(5, 2, 2), rate=2000, seconds_min=TIERS_SECONDS_MIN, judge=judge_tiers,
+             short=True),
     Scenario("kill-random", "SIGKILL of one, several or all processes at any moment", kill_random,
              shape=(3, 2, 2), targets="pl"),
     Scenario("kill-points", "SIGKILL around log write, sync, apply, flush and ReadIndex",

@@ -2,6 +2,7 @@
 recorded load through it, and the verdict at the end."""
 
 import base64
+import dataclasses
 import json
 import os
 import random
@@ -23,6 +24,7 @@ from cluster import HOST, Cluster, ClusterError, Node, http_get, is_paused  # no
 
 ELECTION_TIMEOUT_S = 1.0
 BACK_S = 60  # for everything to be ready again once the faults have ended
+MODES = ("linearizable", "bounded", "serializable")
 PEER_OFFSET = 600  # behind a fault proxy a process listens so far above the port that it tells
 
 
@@ -90,6 +92,21 @@ def eventually(predicate, timeout_s=BACK_S, every_s=0.05):
     return True
 
 
+@dataclasses.dataclass(frozen=True)
+class Keep:
+    """Where copies go of what the verdict came from; nothing: they are not kept."""
+
+    history: str = None
+    log: str = None
+
+    def copy(self, history, log):
+        if self.history:
+            shutil.copy(history, self.history)
+        if self.log:
+            shutil.rmtree(self.log, ignore_errors=True)
+            shutil.copytree(log, self.log)
+
+
 class Rig:
     """One scenario's cluster and load. `with` stops and removes them. Thread: one."""
 
@@ -103,7 +120,7 @@ class Rig:
         self.expected = []  # (what must hold, whether it does)
         self.recovery_s = []
         self.checked = {}
-        self.keep_history = None  # where a copy of the history goes
+        self.keep = Keep()
         self._load = None
 
     def __enter__(self):
@@ -211,13 +228,16 @@ class Rig:
                            if n[0] in scenario.targets)
         self._load = subprocess.Popen(
             [os.path.join(BIN, "coppice-loadgen"), "run", "mixed", "--target", targets,
-             "--consistency", "linearizable,bounded,serializable", "--read-ratio", "0.8",
+             "--consistency", ",".join(MODES), "--sessions", "0.5", "--read-ratio", "0.8",
              "--keys", "500", "--prefix", "chaos/", "--rate", str(scenario.rate),
              "--connections", "8", "--streams", "8", "--timeout", "3s",
              "--watchers", "4", "--watch-streams", "4", "--watch-connections", "4",
              "--duration", f"{self.seconds:.0f}s", "--warmup", "0s", "--record", self.history,
              "--quiet", *map(str, scenario.load)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def is_loaded(self):
+        return self._load.poll() is None
 
     def finish_load(self):
         try:
@@ -232,25 +252,41 @@ class Rig:
     # --- The verdict.
 
     def check_history(self):
-        if self.keep_history:
-            shutil.copy(self.history, self.keep_history)
-        done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history],
+        """By itself, and against the log of one voter, which is stopped for it: call it last, once all
+        have the same revision. One that was behind would lack what the others acknowledged."""
+        voter = self.rng.choice(self.names("voter"))
+        data = os.path.join(self.cluster.folder, voter)
+        self.expect("a voter stops on SIGTERM", not self.cluster.stop([voter]))
+        self.keep.copy(self.history, os.path.join(data, "member", "wal"))
+        done = subprocess.run([os.path.join(BIN, "coppice-loadgen"), "check", self.history,
+                               "--log", data],
                               capture_output=True, text=True, timeout=600, check=False)
-        lines = done.stdout.splitlines()
         if done.returncode != 0:
             print(done.stdout + done.stderr, flush=True)
-        for pattern, name in ((r"^(\d+) puts", "puts"), (r"^(\d+) events", "events"),
-                              (r"^(\d+) violations", "violations")):
-            found = [int(m.group(1)) for m in (re.match(pattern, l) for l in lines) if m]
-            self.checked[name] = found[0] if found else 0
-        reads = [int(l.split()[0]) for l in lines if " reads checked" in l]
-        self.checked["reads"] = sum(reads)
-        self.checked["reads_least"] = min(reads, default=0)
-        if not lines or done.returncode != 0:
+        self._take_report(done.stdout, voter)
+        if done.returncode != 0:
             self.checked["violations"] = max(self.checked["violations"], 1)
         self.expect("the checkers find no violation", done.returncode == 0)
-        self.expect("enough was checked: 50 reads of each consistency",
-                    self.checked["reads_least"] >= 50)
+        self.expect("the history was compared with a voter's log", self.checked["log"] > 0)
+        self.expect("enough was checked: 50 reads of each consistency", self.reads_least() >= 50)
+
+    def _take_report(self, report, voter):
+        for name, pattern in (("puts", r"^(\d+) puts"), ("events", r"^(\d+) events of"),
+                              ("violations", r"^(\d+) violations"),
+                              *((m, rf"^(\d+) {m} reads checked") for m in MODES)):
+            found = re.search(pattern, report, re.M)
+            self.checked[name] = int(found.group(1)) if found else 0
+        self.checked["reads"] = sum(self.checked[m] for m in MODES)
+        log = re.search(r"^(\d+) writes, (\d+) reads and (\d+) events compared with the log.*", report,
+                        re.M)
+        self.checked["log"] = sum(map(int, log.groups())) if log else 0
+        sessions = re.search(r"^\d+ reads in \d+ sessions", report, re.M)
+        for found, of in ((sessions, ""), (log, f"{voter}: ")):
+            self.say(of + found.group(0) if found else "the checkers say too little")
+
+    def reads_least(self):
+        """Checked reads, of the consistency that has the fewest."""
+        return min(self.checked[m] for m in MODES)
 
     def revisions(self):
         return {n: self.cluster.metric(n, "coppice_revision", -1)
@@ -303,11 +339,11 @@ def base_port(network):
             return base
 
 
-def run(scenario, seconds, seed, network, keep_history=None):
+def run(scenario, seconds, seed, network, keep=Keep()):
     """Carries out one scenario; the Rig with its verdict in it."""
     rng = random.Random(f"{seed} {scenario.name}")
     with Rig(scenario, seconds, rng, network) as rig:
-        rig.keep_history = keep_history
+        rig.keep = keep
         rig.start_load()
         until = time.monotonic() + max(seconds - 4, 1)
         try:
@@ -319,6 +355,8 @@ def run(scenario, seconds, seed, network, keep_history=None):
             print(f"    {error}", flush=True)
             rig.expect("everything is ready again by itself", False)
         rig.finish_load()
-        rig.check_history()
         rig.check_hashes()
+        rig.check_history()
+        if scenario.judge:
+            scenario.judge(rig)
     return rig

@@ -21,3 +21,5 @@ class Scenario:
     network: str = ""  # "": none; "any": namespaces if permitted; "proxy": the fault proxy
     needs_mounts: bool = False  # small disks
     short: bool = False  # part of deploy/test.sh
+    seconds_min: int = 8  # of load, that it needs
+    judge: typing.Callable = None  # (rig), once the history was checked: what more to expect
