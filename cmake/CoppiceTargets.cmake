@@ -5,6 +5,8 @@
 #                                                        (LABELS threads: TSan runs it too)
 #   coppice_binary(NAME SOURCES main.cc DEPS x)          a program in build/bin
 #
+# The target `programs` is all programs, `tests` all GoogleTest binaries; `all` is both.
+#
 # COPPICE_SANITIZE (empty, "address,undefined" or "thread") comes from CMakePresets.json.
 
 set(CMAKE_CXX_STANDARD 20)
@@ -73,6 +75,9 @@ if(COPPICE_PCH)
                                                      <gtest/gtest.h>)
 endif()
 
+add_custom_target(programs)
+add_custom_target(tests)
+
 function(coppice_precompiled name pch)
   if(COPPICE_PCH)
     target_precompile_headers(${name} REUSE_FROM ${pch})
@@ -96,6 +101,7 @@ function(coppice_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
+  add_dependencies(tests ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "unit;${ARG_LABELS}")
 endfunction()
@@ -105,4 +111,5 @@ function(coppice_binary name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE coppice_flags ${ARG_DEPS} Threads::Threads)
   coppice_precompiled(${name} coppice_pch)
+  add_dependencies(programs ${name})
 endfunction()
