@@ -181,6 +181,9 @@ constexpr Planted kPlanted[] = {
      .name = "let a header on a watch stream go back",
      .by = "watch-header",
      .known = 1},
+    {.mutant = Mutant::kWaitForSlowest,
+     .name = "let a full watcher hold back the others",
+     .by = "W13"},
 };
 static_assert(std::size(kPlanted) == static_cast<std::size_t>(Mutant::kEnd));
 

@@ -18,7 +18,6 @@ using api::EtcdError;
 using loadgen::Oracle;
 
 // After this much health a request with a fair deadline has to be answered.
-constexpr Micros kHealthyAfter = 15 * kSecond;
 constexpr Micros kFairTimeout = 3 * kSecond;
 
 class OpChecker {
