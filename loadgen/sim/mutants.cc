@@ -183,7 +183,8 @@ constexpr Planted kPlanted[] = {
      .known = 1},
     {.mutant = Mutant::kWaitForSlowest,
      .name = "let a full watcher hold back the others",
-     .by = "W13"},
+     .by = "W13",
+     .known = 16},
 };
 static_assert(std::size(kPlanted) == static_cast<std::size_t>(Mutant::kEnd));
 

@@ -36,6 +36,8 @@ struct CallEnd {
   // Nothing of it reached the process: refused, or the connection never opened. Any other
   // Unavailable, DeadlineExceeded or Cancelled leaves a mutation's outcome unknown.
   bool certainly_not_sent = false;
+  // Of a call that was not answered: when the other end of its connection was last heard.
+  Time heard_at = 0;
 };
 
 class CallEvents {

@@ -60,6 +60,8 @@ struct OpRecord {
   int attempts = 0;
   Outcome outcome = Outcome::kPending;
   Status status;
+  Time heard_at = 0;      // as in CallEnd
+  bool given_up = false;  // it was to be repeated, and the run ended
   Revision revision = 0;  // header.revision
   std::uint64_t member = 0;
   std::string served_by;  // trailers; empty: none came
