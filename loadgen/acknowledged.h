@@ -40,6 +40,14 @@ class Acknowledged {
     return it == points_.begin() ? Highest() : std::prev(it)->highest;
   }
 
+  // When that revision, or one above it, was first in a response; kNever: in none.
+  Time FirstAt(Revision revision) const {
+    const auto it =
+        std::partition_point(points_.begin(), points_.end(),
+                             [revision](const Point& p) { return p.highest.revision < revision; });
+    return it == points_.end() ? kNever : it->time;
+  }
+
  private:
   struct Point {
     Time time = 0;

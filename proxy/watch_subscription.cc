@@ -67,7 +67,7 @@ void Subscription::DeliverLive(std::vector<MuxWatcher*>& list, const EncodedEven
     MuxWatcher& watcher = *list[i];
     if (watcher.next > events->revision) {
       ++i;
-    } else if (watcher.sink->writable) {
+    } else if (Takes(watcher)) {
       watcher.sink->OnEvents(watcher, events);
       ++i;
     } else {
@@ -76,6 +76,15 @@ void Subscription::DeliverLive(std::vector<MuxWatcher*>& list, const EncodedEven
       List(watcher, State::kBehind);
     }
   }
+}
+
+// Whether it is given what comes: that hangs on its own stream alone, whoever else is full.
+bool Subscription::Takes(const MuxWatcher& watcher) const {
+  const auto full = [](const MuxWatcher* other) { return !other->sink->writable; };
+  if (COPPICE_MUTANT(kWaitForSlowest) && std::any_of(behind_.begin(), behind_.end(), full)) {
+    return false;
+  }
+  return watcher.sink->writable;
 }
 
 void Subscription::TrimRing() {
@@ -108,7 +117,7 @@ void Subscription::CancelBelow(Revision next, std::vector<MuxWatcher*>& list,
 void Subscription::Pump() {
   for (std::size_t i = behind_.size(); i-- > 0;) {
     MuxWatcher& watcher = *behind_[i];
-    if (!watcher.sink->writable || watcher.next < ring_first_) continue;
+    if (!Takes(watcher) || watcher.next < ring_first_) continue;
     if (!PumpOne(watcher)) continue;
     Unlist(watcher);
     watcher.next = complete();  // it has started; Complete() looks at that

@@ -129,6 +129,7 @@ class Subscription {
   void CancelBelow(Revision next, std::vector<MuxWatcher*>& list, Revision compact_revision);
   void DeliverLive(std::vector<MuxWatcher*>& list, const mvcc::EncodedEventsPtr& events);
   bool PumpOne(MuxWatcher& watcher);
+  bool Takes(const MuxWatcher& watcher) const;
   void TrimRing();
 
   const mvcc::KeyRange range_;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr Micros kConnectTimeout = 2 * kSecond;
 constexpr Micros kKeepAlive = 5 * kSecond;
-constexpr Micros kKeepAliveTimeout = 3 * kSecond;
+constexpr Micros kKeepAliveTick = kSecond;
+constexpr int kPingsMax = 3;  // unanswered, one a tick
 
 }  // namespace
 
@@ -47,6 +48,7 @@ class SimClient::Channel final : public SocketHandler,
   }
   bool lost() const { return lost_; }
   bool connected() const { return connected_; }
+  Time heard_at() const { return heard_at_; }
 
   void OnConnected() override {
     connected_ = true;
@@ -70,10 +72,11 @@ class SimClient::Channel final : public SocketHandler,
   void KeepAlive() {
     if (lost_) return;
     if (!calls_.empty() && now() - heard_at_ >= kKeepAlive) {
-      if (now() - heard_at_ >= kKeepAlive + kKeepAliveTimeout) return Lost("keepalive timed out");
+      if (pings_ == kPingsMax) return Lost("keepalive timed out");
+      ++pings_;
       Put(ItemKind::kPing, 0);
     }
-    client_.After(kSecond, [weak = weak_from_this()] {
+    client_.After(kKeepAliveTick, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->KeepAlive();
     });
   }
@@ -84,6 +87,7 @@ class SimClient::Channel final : public SocketHandler,
   bool connected_ = false;
   bool lost_ = false;
   Time heard_at_ = 0;
+  int pings_ = 0;                                 // since then
   std::map<std::uint32_t, std::string> waiting_;  // by call: for the connection
   std::uint32_t last_call_ = 0;
   std::map<std::uint32_t, ClientCall*> calls_;
@@ -110,7 +114,8 @@ class SimClient::ClientCall final : public Call {
         channel_->Put(ItemKind::kCancel, number_);
         End({MakeStatus(StatusCode::kDeadlineExceeded, "deadline exceeded"),
              {},
-             !channel_->connected()});
+             !channel_->connected(),
+             channel_->heard_at()});
       });
     }
   }
@@ -197,6 +202,7 @@ class SimClient::ClientCall final : public Call {
 
 void SimClient::Channel::OnBytes(std::string bytes) {
   heard_at_ = now();
+  pings_ = 0;
   const auto self = shared_from_this();
   std::string_view left = bytes;
   Item item;
@@ -217,8 +223,10 @@ void SimClient::Channel::Lost(std::string_view why) {
     client_.channels_.erase(at);
   }
   while (!calls_.empty()) {
-    calls_.begin()->second->End(
-        {MakeStatus(StatusCode::kUnavailable, why), {}, /*certainly_not_sent=*/!connected_});
+    calls_.begin()->second->End({MakeStatus(StatusCode::kUnavailable, why),
+                                 {},
+                                 /*certainly_not_sent=*/!connected_,
+                                 heard_at_});
   }
 }
 

@@ -47,6 +47,7 @@ const std::vector<CoverageLine>& CoverageLines() {
       {"requests-not-proposed", "a process refused a mutation without doing it"},
       {"watches-shared", "watch subscriptions of proxies"},
       {"watches-upstream-canceled", "a subscription of a proxy was canceled"},
+      {"watch-streams-full", "a process held for a watch stream as much as it may"},
       {"registry-changes", "a proxy was sent another registry"},
       {"reads-coalesced-by-a-proxy", "a read shared the upstream read of an identical one"},
       {"requests-retried-by-a-proxy", "a request was sent to another backend"},
@@ -65,6 +66,7 @@ const std::vector<CoverageLine>& CoverageLines() {
       {"watch-progress", "progress responses"},
       {"watch-fragments", "responses that said that more of the revision follows"},
       {"slow-readers", "a watch stream that was not read for a while"},
+      {"events-beside-a-full-watcher", "events that were due, and came, past one that was full"},
   };
   return kLines;
 }

@@ -75,6 +75,7 @@ class GrpcPort::ServerCall final : public rpc::Call {
   std::string out_;
   std::size_t window_ = kStreamWindow;
   bool above_low_ = false;
+  bool full_ = false;  // of a watch: no more is given to it
   bool heard_ = false;
   bool finished_ = false;
   bool end_sent_ = false;
@@ -260,6 +261,10 @@ void GrpcPort::ServerCall::Flush() {
     window_ -= now;
   }
   if (out_.size() > kLowWater) above_low_ = true;
+  const bool watch = method_ != nullptr && method_->client_streams && method_->server_streams;
+  const bool full = watch && out_.size() >= kHighWater;
+  if (full && !full_) channel_.target_.slot->process().fabric().coverage.Add("watch-streams-full");
+  full_ = full;
   if (finished_ && out_.empty() && !std::exchange(end_sent_, true)) {
     channel_.Put(ItemKind::kEnd, number_, end_);
     channel_.EndLater(number_);

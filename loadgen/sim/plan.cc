@@ -16,6 +16,9 @@ constexpr std::string_view kNames[kFaultKinds] = {
 };
 
 constexpr int kDepthMax = 3;
+constexpr Micros kHealedForStalls = 22 * kSecond;
+// A client that reads gets 64 KiB in a round trip: above this its own way would be too narrow.
+constexpr Micros kRoundTripForStalls = 20 * kMillisecond;
 
 // Each part of a plan has a stream of its own: one that changes does not shift the others.
 enum Stream : std::uint64_t {
@@ -26,7 +29,8 @@ enum Stream : std::uint64_t {
   kSizesOfStores,
   kFaults,
   kClocks,
-  kRocksDb
+  kRocksDb,
+  kStalls,
 };
 
 void DrawTree(Plan& plan) {
@@ -83,6 +87,13 @@ void DrawFaults(Plan& plan) {
   }
 }
 
+void DrawStalls(Plan& plan) {
+  Rng rng(plan.seed, kStalls);
+  if (!rng.Chance(0.3) || 2 * (plan.latency + plan.jitter) > kRoundTripForStalls) return;
+  plan.stalled_watchers = static_cast<int>(rng.Between(1, 2));
+  plan.healed_for = kHealedForStalls;
+}
+
 }  // namespace
 
 std::string_view FaultName(FaultKind kind) {
@@ -97,6 +108,14 @@ ClockPlan Plan::ClockOf(int host) const {
   const std::int64_t skew = Rng(seed, kClocks).Chance(0.25) ? 20'000 : 100;
   clock.ppm = 1'000'000 + rng.Between(-skew, skew);
   return clock;
+}
+
+// From the leader to a voter that tells a learner, down the relays, to a proxy, to the client: each
+// a packet, and two turns that hesitate. What a voter does not hear of at once it hears with the
+// next heartbeat. A second for all that waits for its batch.
+Micros Plan::DeliveryMax() const {
+  constexpr int kHops = 3 + kDepthMax;
+  return kSecond + 2 * heartbeat + kHops * (latency + jitter + 2 * hesitation_max);
 }
 
 std::string Plan::ToString() const {
@@ -138,6 +157,7 @@ Plan MakePlan(std::uint64_t seed, const PlanChanges& changes) {
   DrawNetwork(plan);
   DrawStores(plan);
   DrawFaults(plan);
+  DrawStalls(plan);
   for (int kind = 0; kind < kFaultKinds; ++kind) {
     if ((changes.fault_kinds_off >> kind & 1U) != 0) {
       plan.faults[static_cast<std::size_t>(kind)] = false;

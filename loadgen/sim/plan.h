@@ -70,8 +70,14 @@ struct Plan {
   Micros faults_for = 35 * kSecond;
   Micros healed_for = 8 * kSecond;
   Micros settle_max = 60 * kSecond;
+  // Watch streams that nobody reads from some time after healing until the end, each beside one
+  // that is read, while clients write much (W13). Then `healed_for` is long enough to judge.
+  int stalled_watchers = 0;
 
   ClockPlan ClockOf(int host) const;
+  // In true time, from a revision's first acknowledgement until it has reached every client that
+  // reads, while nothing is wrong: generous, as it says whether anybody waits for a slow watcher.
+  Micros DeliveryMax() const;
   bool Has(FaultKind kind) const { return faults[static_cast<std::size_t>(kind)]; }
   std::string ToString() const;
 };

@@ -36,6 +36,8 @@ struct CallEnd {
   // Nothing of it reached the process: refused, or the connection never opened. Any other
   // Unavailable, DeadlineExceeded or Cancelled leaves a mutation's outcome unknown.
   bool certainly_not_sent = false;
+  // Of a call that was not answered: when the other end of its connection was last heard.
+  Time heard_at = 0;
 };
 
 class CallEvents {
@@ -101,6 +103,8 @@ struct WorkloadOptions {
   int proxies = 1;
   // Of all clients together, when nothing is in their way.
   double operations_per_second = 60;
+  // Watch streams that stay unread to the end (plan.h).
+  int stalled_watchers = 0;
   // What `--shrink` left out: operations whose number is not below this are not begun.
   std::uint64_t operations_max = UINT64_MAX;
 };
@@ -131,6 +135,8 @@ struct Aftermath {
   // process is between D / clock_rate_max and D / clock_rate_min in true time.
   double clock_rate_min = 1;
   double clock_rate_max = 1;
+  // How long events may take to a client that reads, in quiet times (plan.h); 0: not judged.
+  Micros delivery_max = 0;
 };
 
 struct Violation {

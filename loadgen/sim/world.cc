@@ -155,6 +155,7 @@ RunResult World::Run() {
   options.learners = plan_.learners;
   options.proxies = plan_.proxies;
   options.operations_per_second = plan_.operations_per_second;
+  options.stalled_watchers = plan_.stalled_watchers;
   options.operations_max = options_.operations_max;
   workload_ = MakeWorkload(options);
   std::vector<ClientWorld*> clients;
@@ -357,6 +358,7 @@ void World::Violated(std::string property, std::string what) {
 
 Aftermath World::Gather() {
   Aftermath out;
+  out.delivery_max = plan_.DeliveryMax();
   for (const auto& machine : machines_) {
     const double rate = static_cast<double>(plan_.ClockOf(machine->host()).ppm) / 1e6;
     const bool drifts = plan_.Has(FaultKind::kClockRate);

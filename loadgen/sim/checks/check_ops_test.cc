@@ -267,13 +267,17 @@ TEST(CheckOps, FindsARefusalOfWhatIsNotCompacted) {
 }
 
 TEST(CheckOps, FindsARequestThatNobodyAnsweredInHealth) {
-  RunScript script;
-  Fill(script);
-  script.history().healed_at = script.now();
-  script.Wait(60 * kSecond);
-  OpRecord& read = script.Get("k/a");
-  read.outcome = Outcome::kUnknown;
-  EXPECT_THAT(script.Broken(), Contains("live"));
+  for (const bool dead_connection : {true, false}) {
+    RunScript script;
+    Fill(script);
+    const Time before = script.now();
+    script.history().healed_at = before + 1;
+    script.Wait(60 * kSecond);
+    OpRecord& read = script.Get("k/a");
+    read.outcome = Outcome::kUnknown;
+    read.heard_at = dead_connection ? before : before + 2;
+    EXPECT_EQ(script.Broken().contains("live"), !dead_connection);
+  }
 }
 
 TEST(CheckStores, FindsANodeWithAnotherHash) {

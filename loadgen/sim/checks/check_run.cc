@@ -35,7 +35,8 @@ Acks CompactionsOf(const RunHistory& history) {
 
 }  // namespace
 
-std::vector<Violation> CheckRun(const RunHistory& history, const Aftermath& aftermath) {
+std::vector<Violation> CheckRun(const RunHistory& history, const Aftermath& aftermath,
+                                Coverage& coverage) {
   Findings findings(history);
   if (aftermath.logs.empty() || aftermath.logs[0].first != Index(1)) {
     findings.Add("U2", 0, "no surviving voter has the log from its beginning");
@@ -50,9 +51,10 @@ std::vector<Violation> CheckRun(const RunHistory& history, const Aftermath& afte
   }
   const Acks acks = AcksOf(history);
   const Acks compactions = CompactionsOf(history);
-  const Evidence evidence{history, *oracle, acks, compactions, 1 / aftermath.clock_rate_min};
+  const Evidence evidence{
+      history, *oracle, acks, compactions, 1 / aftermath.clock_rate_min, aftermath.delivery_max};
   CheckOps(evidence, findings);
-  CheckWatches(evidence, findings);
+  CheckWatches(evidence, findings, coverage);
   CheckRegisters(evidence, findings);
   CheckStores(*oracle, aftermath, findings);
   return findings.Take();

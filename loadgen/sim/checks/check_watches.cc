@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "loadgen/sim/checks/checks.h"
+#include "loadgen/sim/checks/prompt.h"
 
 namespace coppice::sim {
 namespace {
@@ -64,8 +65,15 @@ struct Watcher {
 
 class StreamChecker {
  public:
-  StreamChecker(const Evidence& evidence, const StreamRecord& stream, Findings& findings)
-      : evidence_(evidence), oracle_(evidence.oracle), stream_(stream), findings_(findings) {}
+  StreamChecker(const Evidence& evidence, const StreamRecord& stream, const FullStreams& full,
+                Findings& findings, Coverage& coverage)
+      : evidence_(evidence),
+        oracle_(evidence.oracle),
+        stream_(stream),
+        promptness_(evidence, stream),
+        full_(full),
+        findings_(findings),
+        coverage_(coverage) {}
 
   void Check() {
     for (const WatchReply& reply : stream_.replies) {
@@ -81,6 +89,7 @@ class StreamChecker {
       }
     }
     if (stream_.ended == 0) CheckEnd();
+    if (stream_.ended != 0) CheckLeftOver();
   }
 
  private:
@@ -108,6 +117,8 @@ class StreamChecker {
   void CheckContent(Watcher& watcher, const WatchReply& reply, const WatchEvent& event,
                     const Change& change);
   void CheckSplit(Watcher& watcher, const WatchReply& reply);
+  void CheckPrompt(Watcher& watcher, const WatchReply& reply, const WatchEvent& event);
+  void CheckLeftOver();
   void CheckCompacted(Watcher& watcher, const WatchReply& reply);
   void CheckEnd();
   bool AskedToCancel(std::int64_t id) const {
@@ -118,7 +129,10 @@ class StreamChecker {
   const Evidence& evidence_;
   const Oracle& oracle_;
   const StreamRecord& stream_;
+  const Promptness promptness_;
+  const FullStreams& full_;
   Findings& findings_;
+  Coverage& coverage_;
   std::map<std::int64_t, Watcher> watchers_;
   std::size_t answered_ = 0;  // creates
   Revision header_ = 0;       // the highest so far
@@ -280,6 +294,7 @@ void StreamChecker::CheckEvent(Watcher& watcher, const WatchReply& reply, const 
     return Misplaced(watcher, reply, event);
   }
   CheckContent(watcher, reply, event, change);
+  CheckPrompt(watcher, reply, event);
   watcher.expected.Pop();
 }
 
@@ -341,11 +356,40 @@ void StreamChecker::CheckContent(Watcher& watcher, const WatchReply& reply, cons
   }
 }
 
+// --- Delay.
+
+void StreamChecker::CheckPrompt(Watcher& watcher, const WatchReply& reply,
+                                const WatchEvent& event) {
+  const Time due = promptness_.Due(watcher.created->at, event.kv.mod);
+  if (due == kNever) return;
+  const Time seen = evidence_.acks.FirstAt(event.kv.mod);
+  const bool beside = full_.Beside(stream_, event.kv.key, seen);
+  if (reply.at <= due) return coverage_.Add("events-beside-a-full-watcher", beside ? 1 : 0);
+  if (watcher.given_up) return;
+  Fail("W13", watcher, reply,
+       fmt::format("revision {} was seen at {} and due here by {}{}", event.kv.mod, seen, due,
+                   beside ? "; a stream beside it was full" : ""));
+}
+
+// What had been due before the stream ended, and did not come.
+void StreamChecker::CheckLeftOver() {
+  for (auto& [id, watcher] : watchers_) {
+    if (watcher.given_up || watcher.expected.done()) continue;
+    const Revision revision = watcher.expected.revision();
+    const Time due = promptness_.Due(watcher.created->at, revision);
+    if (due >= stream_.ended) continue;
+    Fail("W13", watcher, stream_.replies.back(),
+         fmt::format("revision {} was seen at {}, due here by {}, and not there at {}", revision,
+                     evidence_.acks.FirstAt(revision), due, stream_.ended));
+  }
+}
+
 }  // namespace
 
-void CheckWatches(const Evidence& evidence, Findings& findings) {
+void CheckWatches(const Evidence& evidence, Findings& findings, Coverage& coverage) {
+  const FullStreams full(evidence);
   for (const auto& stream : evidence.history.streams) {
-    StreamChecker(evidence, *stream, findings).Check();
+    StreamChecker(evidence, *stream, full, findings, coverage).Check();
   }
 }
 

@@ -255,5 +255,62 @@ TEST(CheckWatches, FindsEventsAfterTheCancel) {
   EXPECT_THAT(script.Broken(), Contains("W4"));
 }
 
+// In a quiet time: `full` is unread and full, `read` is served at once up to now.
+struct BesideAFullOne {
+  BesideAFullOne() {
+    script.aftermath().delivery_max = kSecond;
+    script.history().healed_at = 1;
+    script.history().settling_at = 60 * kSecond;
+    script.Create(full, 0);
+    script.Create(read, 0);
+    script.Wait(20 * kSecond);
+    full.unread.push_back({.from = script.now()});
+    for (int i = 0; i < 100; ++i) {
+      script.Deliver(read, 0, script.Put("k/a", /*prev_kv=*/false, /*padding=*/8000).revision);
+    }
+  }
+  RunScript script;
+  StreamRecord& full = script.Stream();
+  StreamRecord& read = script.Stream();
+};
+
+TEST(CheckWatches, FindsAnEventThatIsLateBesideAFullWatcher) {
+  for (const bool late : {true, false}) {
+    BesideAFullOne run;
+    const Revision revision = run.script.Put("k/a").revision;
+    run.script.Wait(late ? 2 * kSecond : kSecond / 2);
+    run.script.Deliver(run.read, 0, revision);
+    if (late) {
+      EXPECT_THAT(run.script.Broken(), ::testing::ElementsAre("W13"));
+    } else {
+      EXPECT_EQ(Text(run.script.Check()), "");
+      EXPECT_GT(run.script.coverage().Get("events-beside-a-full-watcher"), 0);
+    }
+  }
+}
+
+TEST(CheckWatches, FindsAnEventThatWasDueBeforeItsStreamEnded) {
+  for (const Micros after : {2 * kSecond, kSecond / 2}) {
+    BesideAFullOne run;
+    run.script.Put("k/a");
+    run.read.ended = run.script.now() + after;
+    EXPECT_EQ(run.script.Broken().contains("W13"), after > kSecond);
+  }
+}
+
+TEST(CheckWatches, AcceptsLateEventsOutsideOfQuietTimesAndOfAClientThatDidNotRead) {
+  for (const int why : {0, 1, 2, 3}) {
+    BesideAFullOne run;
+    const Revision revision = run.script.Put("k/a").revision;
+    if (why == 0) run.script.history().settling_at = run.script.now() - 15;
+    if (why == 1) run.script.history().healed_at = 10 * kSecond;
+    if (why == 2) run.read.unread.push_back({run.script.now(), run.script.now() + kSecond});
+    if (why == 3) run.read.replies.front().at = run.script.now() - kSecond;
+    run.script.Wait(2 * kSecond);
+    run.script.Deliver(run.read, 0, revision);
+    EXPECT_EQ(Text(run.script.Check()), "") << why;
+  }
+}
+
 }  // namespace
 }  // namespace coppice::sim

@@ -22,11 +22,11 @@ class RunScript {
   RunScript() { history_.ops.reserve(256); }
 
   // --- Mutations: logged and acknowledged.
-  OpRecord& Put(const std::string& key, bool prev_kv = false) {
+  OpRecord& Put(const std::string& key, bool prev_kv = false, std::size_t padding = 0) {
     const std::string tag = std::to_string(++tags_);
     etcdserverpb::PutRequest request;
     request.set_key(key);
-    request.set_value("@" + tag + "@");
+    request.set_value("@" + tag + "@" + std::string(padding, '.'));
     request.set_prev_kv(prev_kv);
     OpRecord& op = Mutation(OpKind::kPut, tag, request);
     mvcc::PutOp put;
@@ -172,12 +172,13 @@ class RunScript {
   Time now() const { return now_; }
   RunHistory& history() { return history_; }
   Aftermath& aftermath() { return aftermath_; }
+  const Coverage& coverage() const { return coverage_; }
   const loadgen::Oracle& oracle() const { return oracle_; }
   std::vector<EntryPtr>& log() { return log_; }
 
   std::vector<Violation> Check() {
     aftermath_.logs.insert(aftermath_.logs.begin(), {"v1", Index(1), log_});
-    return CheckRun(history_, aftermath_);
+    return CheckRun(history_, aftermath_, coverage_);
   }
   // The properties that are violated.
   std::set<std::string> Broken() {
@@ -229,6 +230,7 @@ class RunScript {
 
   RunHistory history_;
   Aftermath aftermath_;
+  Coverage coverage_;
   std::vector<EntryPtr> log_;
   loadgen::Oracle oracle_;
   std::uint64_t tags_ = 0;

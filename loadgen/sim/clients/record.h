@@ -60,6 +60,8 @@ struct OpRecord {
   int attempts = 0;
   Outcome outcome = Outcome::kPending;
   Status status;
+  Time heard_at = 0;      // as in CallEnd
+  bool given_up = false;  // it was to be repeated, and the run ended
   Revision revision = 0;  // header.revision
   std::uint64_t member = 0;
   std::string served_by;  // trailers; empty: none came
@@ -102,6 +104,11 @@ struct WatchCanceled {  // a cancel request
   std::int64_t watch_id = 0;
 };
 
+struct Unread {  // the client read nothing of a stream in [from, to)
+  Time from = 0;
+  Time to = kNever;
+};
+
 // One Watch call.
 struct StreamRecord {
   std::uint64_t number = 0;
@@ -115,12 +122,14 @@ struct StreamRecord {
   std::vector<WatchCreated> creates;
   std::vector<WatchCanceled> cancels;
   std::vector<WatchReply> replies;
+  std::vector<Unread> unread;  // one after the other
 };
 
 struct RunHistory {
   std::vector<std::unique_ptr<OpRecord>> ops;
   std::vector<std::unique_ptr<StreamRecord>> streams;
-  Time healed_at = 0;  // 0: never
+  Time healed_at = 0;    // 0: never
+  Time settling_at = 0;  // clients began nothing from here on; 0: never
 };
 
 // A line for reports.

@@ -42,7 +42,11 @@ std::string RequestDraw::NextTag() {
 std::string RequestDraw::Value(const std::string& tag) {
   std::string value = fmt::format("{0}{1}{0}{2}", loadgen::Oracle::kTagMark, tag, values_++);
   std::size_t size = rng_.Below(60);
-  if (rng_.Chance(0.02)) size = 2000 + rng_.Below(30000);  // several make a reply of many parts
+  if (writes_much_ && rng_.Chance(0.5)) {
+    size = 2000 + rng_.Below(6000);
+  } else if (!writes_much_ && rng_.Chance(0.02)) {
+    size = 2000 + rng_.Below(30000);  // several make a reply of many parts
+  }
   value.append(size, '.');
   return value;
 }
@@ -382,6 +386,13 @@ WatchCreated RequestDraw::DrawWatch(const Known& known) {
   watch.progress_notify = rng_.Chance(0.4);
   watch.fragment = rng_.Chance(0.3);
   if (rng_.Chance(0.2)) watch.watch_id = 1000 + static_cast<std::int64_t>(rng_.Below(5));
+  return watch;
+}
+
+WatchCreated RequestDraw::WatchOfAll(bool prev_kv) {
+  WatchCreated watch;
+  watch.range = mvcc::KeyRange::FromWire(std::string(1, kPrefix), std::string(1, kPrefix + 1));
+  watch.prev_kv = prev_kv;
   return watch;
 }
 

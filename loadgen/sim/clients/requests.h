@@ -35,9 +35,14 @@ class RequestDraw {
   Drawn DrawRead(const Known& known);
   // A watch to create, and the metadata of a stream.
   WatchCreated DrawWatch(const Known& known);
+  // Of every key there is.
+  static WatchCreated WatchOfAll(bool prev_kv);
   void DrawStream(const Known& known, CallOptions& options, StreamRecord& record);
 
   std::string Key();
+  // From now on many values are of some thousand bytes, which fills what processes hold for a
+  // stream that nobody reads.
+  void WriteMuch() { writes_much_ = true; }
 
  private:
   std::string NextTag();
@@ -66,6 +71,7 @@ class RequestDraw {
 
   Rng rng_;
   const int client_;
+  bool writes_much_ = false;
   std::uint64_t tags_ = 0;
   int values_ = 0;  // of the running request
 };

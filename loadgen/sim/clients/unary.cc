@@ -120,6 +120,7 @@ void UnaryLoop::OnMessage(std::string_view message) {
 void UnaryLoop::OnEnd(const CallEnd& end) {
   if (std::exchange(give_up_set_, false)) world_.Cancel(give_up_);
   call_.reset();
+  record_->heard_at = end.heard_at;
   if (end.status.ok()) {
     ReadHeader();
     ReadTrailers(end);
@@ -143,6 +144,7 @@ void UnaryLoop::RepeatLater() {
   const auto step = std::min<std::int64_t>(25 * kMillisecond << record_->attempts, kSecond);
   world_.After(world_.rng().Between(step / 2, step), [this] {
     if (!shared_.winding_down()) return Attempt();
+    record_->given_up = true;
     Finish(record_->mutation ? Outcome::kRefused : Outcome::kUnknown,
            MakeStatus(StatusCode::kUnavailable, "the run ends"));
   });

@@ -11,9 +11,12 @@ namespace coppice::sim {
 namespace {
 
 constexpr Micros kActPause = 1200 * kMillisecond;
+constexpr Micros kStallAfter = 2 * kSecond;
 constexpr Micros kSettleStep = 100 * kMillisecond;
 constexpr Micros kAskAgain = 700 * kMillisecond;
 constexpr std::size_t kWatchesMax = 8;
+constexpr int kWatchesStalled = 6;  // that many times as much fills a stream sooner
+constexpr int kWatchesBeside = 3;
 constexpr std::int64_t kNoId = -1;
 
 Kv ToKv(const mvccpb::KeyValue& in) {
@@ -47,25 +50,35 @@ std::string RangeEndOf(const mvcc::KeyRange& range) {
 
 }  // namespace
 
-WatchLoop::WatchLoop(ClientWorld& world, Shared& shared, Session& session, RequestDraw& draw)
-    : world_(world), shared_(shared), session_(session), draw_(draw) {}
+WatchLoop::WatchLoop(ClientWorld& world, Shared& shared, Session& session, RequestDraw& draw,
+                     std::optional<Place> place)
+    : world_(world), shared_(shared), session_(session), draw_(draw), place_(place) {}
 
 void WatchLoop::Start() {
   world_.After(world_.rng().Between(0, kSecond), [this] { Open(); });
   ActLater();
+  if (!place_ || !place_->stalls) return;
+  world_.After(kStallAfter, [this] {
+    if (call_ != nullptr && reading_ && !shared_.winding_down()) StopReading();
+  });
 }
 
 void WatchLoop::Open() {
   if (call_ != nullptr) return;
   if (watches_.empty()) {
     if (shared_.winding_down()) return;
-    for (std::uint64_t n = 1 + world_.rng().Below(4); n > 0; --n) AddWatch();
+    if (place_) {
+      AddPlaced();
+    } else {
+      for (std::uint64_t n = 1 + world_.rng().Below(4); n > 0; --n) AddWatch();
+    }
   }
   auto record = std::make_unique<StreamRecord>();
   CallOptions options;
   draw_.DrawStream({session_.highest, session_.cluster_id, session_.in_session, false}, options,
                    *record);
-  const auto endpoint = static_cast<int>(world_.rng().Below(world_.endpoints().size()));
+  auto endpoint = static_cast<int>(world_.rng().Below(world_.endpoints().size()));
+  if (place_ && !std::exchange(placed_, true)) endpoint = place_->endpoint;
   const Endpoint& chosen = world_.endpoints()[static_cast<std::size_t>(endpoint)];
   record->number = shared_.history.streams.size();
   record->client = world_.index();
@@ -194,7 +207,7 @@ void WatchLoop::OnProgress(const WatchReply& reply) {
 void WatchLoop::ActLater() {
   if (shared_.winding_down()) return Settle();
   world_.After(Pause(world_.rng(), kActPause), [this] {
-    if (call_ != nullptr && !shared_.winding_down()) Act();
+    if (call_ != nullptr && !shared_.winding_down() && !place_) Act();
     ActLater();
   });
 }
@@ -228,6 +241,14 @@ void WatchLoop::AddWatch() {
   watches_.push_back(std::move(watch));
 }
 
+void WatchLoop::AddPlaced() {
+  for (int i = place_->stalls ? kWatchesStalled : kWatchesBeside; i > 0; --i) {
+    auto watch = std::make_unique<Watch>();
+    watch->spec = RequestDraw::WatchOfAll(/*prev_kv=*/i == 1);
+    watches_.push_back(std::move(watch));
+  }
+}
+
 void WatchLoop::CancelOne() {
   if (watches_.empty()) return;
   Watch& watch = *watches_[world_.rng().Below(watches_.size())];
@@ -247,21 +268,31 @@ void WatchLoop::AskProgress() {
 }
 
 void WatchLoop::PauseReading() {
-  if (!std::exchange(reading_, false)) return;
-  ++shared_.slow_readers;
-  call_->SetReading(false);
+  if (!reading_) return;
+  StopReading();
   const StreamRecord* const stream = record_;
   world_.After(world_.rng().Between(100 * kMillisecond, 8 * kSecond), [this, stream] {
-    if (record_ != stream || std::exchange(reading_, true)) return;
-    call_->SetReading(true);
+    if (record_ == stream && !reading_) GoOnReading();
   });
+}
+
+void WatchLoop::StopReading() {
+  reading_ = false;
+  ++shared_.slow_readers;
+  record_->unread.push_back({.from = world_.TrueNow()});
+  call_->SetReading(false);
+}
+
+void WatchLoop::GoOnReading() {
+  reading_ = true;
+  record_->unread.back().to = world_.TrueNow();
+  call_->SetReading(true);
 }
 
 // --- The end of a run.
 
 void WatchLoop::OnPhase() {
-  if (!shared_.winding_down() || call_ == nullptr || std::exchange(reading_, true)) return;
-  call_->SetReading(true);
+  if (shared_.winding_down() && call_ != nullptr && !reading_) GoOnReading();
 }
 
 bool WatchLoop::Reached(const Watch& watch) const {

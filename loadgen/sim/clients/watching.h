@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,17 @@ namespace coppice::sim {
 // One Watch stream after the other, each with some watches: created, canceled, asked for progress,
 // now and then not read for a while, closed; and when it is lost, opened elsewhere with each watch
 // resumed behind what it has seen, as client libraries do.
+// One with a place does none of this by itself: it watches all there is, beside another there.
 // Thread: one. The world, the session and the draw outlive it.
 class WatchLoop final : private CallEvents {
  public:
-  WatchLoop(ClientWorld& world, Shared& shared, Session& session, RequestDraw& draw);
+  struct Place {
+    int endpoint = 0;  // at first
+    // Soon it stops reading, until clients begin nothing new.
+    bool stalls = false;
+  };
+  WatchLoop(ClientWorld& world, Shared& shared, Session& session, RequestDraw& draw,
+            std::optional<Place> place = std::nullopt);
   WatchLoop(const WatchLoop&) = delete;
   WatchLoop& operator=(const WatchLoop&) = delete;
 
@@ -53,7 +61,10 @@ class WatchLoop final : private CallEvents {
   void AddWatch();
   void CancelOne();
   void AskProgress();
+  void AddPlaced();
   void PauseReading();
+  void StopReading();
+  void GoOnReading();
   void Settle();
   bool Reached(const Watch& watch) const;
 
@@ -61,6 +72,8 @@ class WatchLoop final : private CallEvents {
   Shared& shared_;
   Session& session_;
   RequestDraw& draw_;
+  const std::optional<Place> place_;
+  bool placed_ = false;  // it was opened there
   std::unique_ptr<Call> call_;
   StreamRecord* record_ = nullptr;  // the history's; null while no stream is open
   std::vector<std::unique_ptr<Watch>> watches_;

@@ -16,11 +16,16 @@
 namespace coppice::sim {
 namespace {
 
+constexpr Micros kStallsAfterHealing = 12 * kSecond;
+constexpr std::uint64_t kStreamStalls = 3000;
+
 // One machine with a client library: some requests at a time, some watch streams.
 class Client {
  public:
   Client(ClientWorld& world, Shared& shared, Micros pause)
-      : draw_(Rng(shared.options.seed, 1000 + static_cast<std::uint64_t>(world.index())),
+      : world_(world),
+        shared_(shared),
+        draw_(Rng(shared.options.seed, 1000 + static_cast<std::uint64_t>(world.index())),
               world.index()) {
     Rng& rng = world.rng();
     session_.in_session = rng.Chance(0.5);
@@ -37,6 +42,11 @@ class Client {
   void Start() {
     for (const auto& loop : unary_) loop->Start();
     for (const auto& loop : watching_) loop->Start();
+  }
+  void WriteMuch() { draw_.WriteMuch(); }
+  void WatchAt(const WatchLoop::Place& place) {
+    watching_.push_back(std::make_unique<WatchLoop>(world_, shared_, session_, draw_, place));
+    watching_.back()->Start();
   }
   void OnPhase() {
     for (const auto& loop : watching_) loop->OnPhase();
@@ -57,6 +67,8 @@ class Client {
   }
 
  private:
+  ClientWorld& world_;
+  Shared& shared_;
   Session session_;
   RequestDraw draw_;
   std::vector<std::unique_ptr<UnaryLoop>> unary_;
@@ -80,7 +92,13 @@ class Clients final : public Workload {
 
   void OnPhase(Phase phase) override {
     shared_.phase = phase;
-    if (phase == Phase::kHealed) shared_.history.healed_at = world_->TrueNow();
+    if (phase == Phase::kHealed) {
+      shared_.history.healed_at = world_->TrueNow();
+      if (shared_.options.stalled_watchers > 0) {
+        world_->After(kStallsAfterHealing, [this] { BeginStalls(); });
+      }
+    }
+    if (phase == Phase::kSettling) shared_.history.settling_at = world_->TrueNow();
     for (const auto& client : clients_) client->OnPhase();
   }
 
@@ -98,20 +116,40 @@ class Clients final : public Workload {
   std::uint64_t Succeeded() const override { return shared_.succeeded; }
   const std::vector<Violation>& Violations() const override { return none_; }
   std::vector<Violation> Check(const Aftermath& aftermath) override {
-    return CheckRun(shared_.history, aftermath);
+    return CheckRun(shared_.history, aftermath, checked_);
   }
   void Count(Coverage& coverage) const override;
   std::uint64_t Digest() const override { return shared_.digest; }
 
  private:
+  void BeginStalls();
+
   Shared shared_;
+  Coverage checked_;
   ClientWorld* world_ = nullptr;
   std::vector<ClientWorld*> worlds_;
   std::vector<std::unique_ptr<Client>> clients_;
   const std::vector<Violation> none_;
 };
 
+// Pairs of streams of what is likely one subscription: one that nobody reads, and one beside it.
+void Clients::BeginStalls() {
+  Rng rng(shared_.options.seed, kStreamStalls);
+  const std::vector<Endpoint>& endpoints = world_->endpoints();
+  for (int i = 0; i < shared_.options.stalled_watchers; ++i) {
+    auto endpoint = rng.Below(endpoints.size());
+    for (int tries = 3; tries > 0 && endpoints[endpoint].tier != Tier::kProxy; --tries) {
+      endpoint = rng.Below(endpoints.size());
+    }
+    for (const bool stalls : {true, false}) {
+      clients_[rng.Below(clients_.size())]->WatchAt({static_cast<int>(endpoint), stalls});
+    }
+  }
+  for (const auto& client : clients_) client->WriteMuch();
+}
+
 void Clients::Count(Coverage& coverage) const {
+  coverage.Merge(checked_);
   coverage.Add("operations", shared_.succeeded);
   coverage.Add("reads-repeated", shared_.repeated_reads);
   coverage.Add("outcomes-unknown", shared_.unknown_outcomes);
