@@ -99,7 +99,7 @@ void Learner::WireTail() {
   config.self = identity_.id;
   LogTail::Hooks hooks;
   hooks.gate = [&core](replica::ReadGate::Input input) { core.Gate(std::move(input)); };
-  hooks.apply = [this, &core](std::vector<EntryPtr> entries) {
+  hooks.apply = [&core](std::vector<EntryPtr> entries) {
     core.tail().Input(replica::TailSource::Committed{entries});
     core.Apply(entries);
   };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "common/base/rng.h"
 
 namespace coppice::proxy {
@@ -55,7 +56,8 @@ GroupId Coalescer::Add(Time now, const api::Request& request, std::unique_ptr<ap
   }
   const std::uint64_t hash = HashOf(request, auth_revision);
   const std::uint32_t found = Lookup(hash, request, auth_revision);
-  if (found != kNone && groups_[found].state == Group::State::kGathering) {
+  if (found != kNone &&
+      (groups_[found].state == Group::State::kGathering || COPPICE_MUTANT(kJoinSentRead))) {
     Group& group = groups_[found];
     group.request.deadline = std::max(group.request.deadline, request.deadline);
     group.request.hops = std::max(group.request.hops, request.hops);

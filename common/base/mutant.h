@@ -38,6 +38,7 @@ enum class Mutant : std::uint8_t {
   kSendTwice,             // a mutation whose outcome is unknown is sent again
   kAdmitByAnotherView,    // a read is admitted by a newer view than it is served from
   kHeaderGoesBack,        // a watch stream's header follows each watch's own revision
+  kJoinSentRead,          // a read shares the answer to one that was sent before it came
   kWaitForSlowest,        // events wait for a watcher that is full, for all of its range
   kEnd,
 };

@@ -291,7 +291,7 @@ void GrpcPort::ServerCall::Over() {
 }
 
 GrpcPort::GrpcPort(Process& process, std::uint16_t port, std::vector<Target> targets)
-    : process_(process), targets_(std::move(targets)) {
+    : targets_(std::move(targets)) {
   process.fabric().network.Listen(process.host_id(), port,
                                   [this](std::uint64_t flow) -> SocketHandler* {
                                     const Target& target = targets_[next_++ % targets_.size()];

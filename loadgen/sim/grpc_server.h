@@ -57,7 +57,6 @@ class GrpcPort {
   class Channel;
   class ServerCall;
 
-  Process& process_;
   const std::vector<Target> targets_;
   std::size_t next_ = 0;
   std::map<std::uint64_t, std::shared_ptr<Channel>> channels_;

@@ -54,6 +54,15 @@ void LostConnections(Plan& plan) {
   plan.latency = 20 * kMillisecond;
 }
 
+// Clients that ask one proxy for the same while the answer takes its time.
+void OneBusyProxy(Plan& plan) {
+  Only(plan, {}, 0);
+  plan.proxies = 1;
+  plan.clients = 20;
+  plan.operations_per_second = 400;
+  plan.latency = 20 * kMillisecond;
+}
+
 constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kCountLearnerAck,
      .name = "count a Raft learner's acknowledgement",
@@ -74,7 +83,8 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kRoundBeforeReceipt,
      .name = "start the quorum round before receipt",
      .by = "L1, register, a read sees all acknowledged before it came",
-     .arena = Arena::kCores},
+     .arena = Arena::kCores,
+     .known = 10},
     {.mutant = Mutant::kReuseReadId,
      .name = "reuse a ReadIndex id on retry",
      .by = "L1, B1, register",
@@ -165,6 +175,11 @@ constexpr Planted kPlanted[] = {
      .name = "let a header on a watch stream go back",
      .by = "watch-header",
      .known = 1},
+    {.mutant = Mutant::kJoinSentRead,
+     .name = "share the answer to a read that was sent before",
+     .by = "L1, register",
+     .known = 125,
+     .bias = OneBusyProxy},
     {.mutant = Mutant::kWaitForSlowest,
      .name = "let a full watcher hold back the others",
      .by = "W13",

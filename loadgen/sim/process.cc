@@ -169,7 +169,7 @@ std::uint64_t Process::RandomId() {
 
 std::unique_ptr<io::Loop> Process::MakeLoop(const std::string& name) {
   auto loop = std::make_unique<io::Loop>(name, clock_);
-  slots_.push_back(std::make_unique<LoopSlot>(*this, static_cast<int>(slots_.size())));
+  slots_.push_back(std::make_unique<LoopSlot>(*this));
   slots_.back()->loop_ = loop.get();
   return loop;
 }

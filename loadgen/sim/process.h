@@ -35,7 +35,7 @@ class LoopSlot {
  public:
   using Task = Scheduler::Task;
 
-  LoopSlot(Process& process, int index) : process_(process), index_(index) {}
+  explicit LoopSlot(Process& process) : process_(process) {}
 
   Process& process() { return process_; }
   io::Loop& loop() { return *loop_; }
@@ -52,7 +52,6 @@ class LoopSlot {
   void Arrange();  // the next turn, after one
 
   Process& process_;
-  const int index_;
   io::Loop* loop_ = nullptr;
   std::vector<Task> inbox_;
   Time turn_at_ = kNever;  // the turn that is scheduled
