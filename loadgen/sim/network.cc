@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
+#include "common/io/liveness.h"
 
 namespace coppice::sim {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 constexpr std::size_t kWindowBytes = 256U << 10;  // in flight; more stays with the sender
 constexpr Micros kRetransmit = 200 * kMillisecond;
 constexpr Micros kRetransmitMax = 1600 * kMillisecond;
+constexpr Micros kSilenceMax = io::Liveness::kSilentTicksMax * kSecond;  // where there are pings
 constexpr std::uint64_t kStreamWays = 1;
 
 }  // namespace
@@ -65,6 +67,8 @@ void Network::StopHost(HostId host, bool power_loss) {
       end.handler = nullptr;
       if (power_loss) {
         end.silent = true;
+        if (at->second.pings)
+          scheduler_.At(scheduler_.now() + kSilenceMax, [this, id] { GiveUp(id); });
         end.sent.clear();
         end.bytes = 0;
       } else {
@@ -90,10 +94,12 @@ void Network::StartHost(HostId host) {
   }
 }
 
-std::uint64_t Network::Dial(HostId from, HostId to, std::uint16_t port, SocketHandler& handler) {
+std::uint64_t Network::Dial(HostId from, HostId to, std::uint16_t port, SocketHandler& handler,
+                            bool pings) {
   const std::uint64_t id = ++last_flow_;
   Flow& flow = flows_[id];
   flow.port = port;
+  flow.pings = pings;
   flow.ends[0].host = from;
   flow.ends[0].handler = &handler;
   flow.ends[1].host = to;
@@ -243,6 +249,15 @@ void Network::AnswerReset(std::uint64_t id, int side) {
   if (flow.ends[1 - side].silent) coverage_.Add("half-open-connections-found");
   flow.ends[1 - side].silent = false;
   Put(id, flow, 1 - side, Kind::kReset, {}, scheduler_.now());
+}
+
+void Network::GiveUp(std::uint64_t id) {
+  const auto at = flows_.find(id);
+  if (at == flows_.end()) return;
+  for (int side = 0; side < 2; ++side) {
+    const bool alone = at->second.ends[1 - side].silent && !at->second.ends[side].silent;
+    if (alone) return EndFlow(id, side);
+  }
 }
 
 void Network::EndFlow(std::uint64_t id, int side_told) {

@@ -62,8 +62,11 @@ class Network {
   void StopHost(HostId host, bool power_loss);
   void StartHost(HostId host);  // has power again
 
-  // Returns the connection's id; exactly one of OnConnected and OnRefused follows, or neither.
-  std::uint64_t Dial(HostId from, HostId to, std::uint16_t port, SocketHandler& handler);
+  // Returns the connection's id; exactly one of OnConnected and OnRefused follows, or neither. Of
+  // one with pings (io::Liveness) the end whose other end has lost its power hears so some seconds
+  // later; pings themselves are not sent.
+  std::uint64_t Dial(HostId from, HostId to, std::uint16_t port, SocketHandler& handler,
+                     bool pings = false);
   // Leaves at `depart`. From the end that `handler` is.
   void Send(std::uint64_t flow, const SocketHandler& handler, std::string bytes, Time depart);
   // What was sent still arrives. No call of `handler` follows.
@@ -97,6 +100,7 @@ class Network {
   struct Flow {
     End ends[2];  // [0] dialed
     std::uint16_t port = 0;
+    bool pings = false;
     std::uint64_t packets = 0;
   };
 
@@ -108,6 +112,7 @@ class Network {
   void Write(const Flow& flow, std::uint64_t id, int side, const Packet& packet) const;
   void TakeSyn(std::uint64_t id, int side);
   void AnswerReset(std::uint64_t id, int side);
+  void GiveUp(std::uint64_t id);
   void EndFlow(std::uint64_t id, int side_told);
 
   Scheduler& scheduler_;

@@ -101,6 +101,18 @@ TEST_F(NetworkTest, AKilledProcessIsNoticedAndAPowerLossOnlyByWhoeverSends) {
   EXPECT_TRUE(other.closed);
 }
 
+TEST_F(NetworkTest, PingsShowThatTheOtherEndHasNoPower) {
+  Peer other;
+  network_.Listen(b_, 1, [this](std::uint64_t) { return &far_; });
+  network_.Dial(a_, b_, 1, other, /*pings=*/true);
+  Run(kSecond);
+  network_.StopHost(b_, /*power_loss=*/true);
+  Run(4 * kSecond);
+  EXPECT_FALSE(other.closed);
+  Run(2 * kSecond);
+  EXPECT_TRUE(other.closed);
+}
+
 TEST_F(NetworkTest, WhatWasSentBeforeACloseStillArrives) {
   Connect();
   network_.Send(flow_, near_, "last words", scheduler_.now());

@@ -89,7 +89,7 @@ void DrawFaults(Plan& plan) {
 
 void DrawStalls(Plan& plan) {
   Rng rng(plan.seed, kStalls);
-  if (!rng.Chance(0.3) || 2 * (plan.latency + plan.jitter) > kRoundTripForStalls) return;
+  if (!rng.Chance(0.1) || 2 * (plan.latency + plan.jitter) > kRoundTripForStalls) return;
   plan.stalled_watchers = static_cast<int>(rng.Between(1, 2));
   plan.healed_for = kHealedForStalls;
 }

@@ -76,7 +76,7 @@ class SimConnection final : public io::Connection,
 
   void Dial(HostId to, std::uint16_t port, io::ConnectionClass connection_class) {
     class_ = connection_class;
-    flow_ = network().Dial(process().host_id(), to, port, *this);
+    flow_ = network().Dial(process().host_id(), to, port, *this, /*pings=*/true);
     StartTimer(kDialTimeout, "Connection timed out");
   }
   SocketHandler* Accept(std::uint64_t flow) {
