@@ -81,25 +81,37 @@ def arguments(command):
                       if w not in ("-c", "-o") and before not in ("-c", "-o"))
 
 
-def batches(todo, commands):
-    """Files of one folder with the same arguments, up to BATCH_MAX at a time."""
+def own_names(text):
+    """What a source seems to define outside of functions and classes."""
+    lines = re.findall(r"^(?!namespace|using namespace)([a-z][^\n(={;[]*)", text, re.M | re.I)
+    return {line.split()[-1] for line in lines if len(line.split()) > 1 and "::" not in line.split()[-1]}
+
+
+def batches(todo, commands, tree):
+    """Files of one folder with the same arguments, up to BATCH_MAX at a time, without two that seem
+    to define the same name."""
     groups = {}
     for path in sorted(todo):
-        groups.setdefault((os.path.dirname(path), arguments(commands[path])), []).append(path)
-    for group in groups.values():
-        count = -(-len(group) // BATCH_MAX)
-        for i in range(count):
-            yield group[i::count]
+        group = groups.setdefault((os.path.dirname(path), arguments(commands[path])), [])
+        names = own_names(tree.text(path))
+        for files, taken in group:
+            if len(files) < BATCH_MAX and not names & taken:
+                files.append(path)
+                taken |= names
+                break
+        else:
+            group.append(([path], names))
+    return [files for group in groups.values() for files, _ in group]
 
 
-def write_batches(folder, root, todo, commands):
+def write_batches(folder, tree, todo, commands):
     """The combined sources and their commands; returns [(source, files)]."""
     combined, entries = [], []
-    for i, files in enumerate(batches(todo, commands)):
+    for i, files in enumerate(batches(todo, commands, tree)):
         source = os.path.join(folder, f"batch_{i}.cc")
         with open(source, "w", encoding="utf-8") as f:
             for path in files:
-                f.write(f'#include "{os.path.join(root, path)}"  // NOLINT(bugprone-suspicious-include)\n')
+                f.write(f'#include "{os.path.join(tree.root, path)}"  // NOLINT(bugprone-suspicious-include)\n')
         command = f"{arguments(commands[files[0]])} -c {shlex.quote(source)}"
         entries.append({"directory": folder, "command": command, "file": source})
         combined.append((source, files))
@@ -131,7 +143,7 @@ def check(args, tree, tool):
         if path in commands:
             stamps[path] = os.path.join(clean, digest(tree, path, commands[path], config))
     todo = [p for p, stamp in stamps.items() if not os.path.exists(stamp)]
-    combined = write_batches(folder, tree.root, todo, commands)
+    combined = write_batches(folder, tree, todo, commands)
     # The largest first: the last to finish is then a short one.
     combined.sort(key=lambda batch: -sum(len(tree.text(p)) for p in batch[1]))
     headers = re.search(r"^HeaderFilterRegex: '(.*)\\.h\$'$", config, re.M).group(1) + r"\.(h|cc)$"

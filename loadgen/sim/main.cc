@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "common/base/rng.h"
 #include "loadgen/sim/jobs.h"
 #include "loadgen/sim/plan.h"
 #include "loadgen/sim/shrink.h"
@@ -112,6 +113,7 @@ class Campaign {
     if (!result.crash.empty()) return Failed(result.seed, "aborted: " + result.crash, nullptr);
     if (!result.run.valid && !result.run.failed()) ++invalid_;
     coverage_.Merge(result.run.coverage);
+    traces_ += Mix64(Mix64(result.seed) ^ result.run.trace_hash);  // in any order
     if (result.run.failed()) {
       const Violation& first = result.run.violations.front();
       Failed(result.seed, first.property + ": " + first.what, &result.run);
@@ -156,8 +158,10 @@ class Campaign {
     }
     const double share =
         seeds_ == 0 ? 1 : static_cast<double>(invalid_) / static_cast<double>(seeds_);
-    fmt::print("\n{} seeds in {:.1f} s ({} of them twice), {} failed, {} invalid ({:.1f} %)\n",
-               seeds_, Seconds(), twice_runs_, failures_, invalid_, share * 100);
+    fmt::print(
+        "\n{} seeds in {:.1f} s ({} of them twice), {} failed, {} invalid ({:.1f} %), "
+        "traces {:016x}\n",
+        seeds_, Seconds(), twice_runs_, failures_, invalid_, share * 100, traces_);
     Progress();
     if (failures_ > 0) return 1;
     if (share >= kInvalidMax) return 3;
@@ -174,6 +178,7 @@ class Campaign {
   std::uint64_t invalid_ = 0;
   std::uint64_t twice_runs_ = 0;
   std::uint64_t events_ = 0;
+  std::uint64_t traces_ = 0;  // of all seeds' traces
   Coverage coverage_;
   std::deque<std::uint64_t> twice_;
   std::map<std::uint64_t, std::uint64_t> hashes_;
