@@ -25,6 +25,7 @@
 #include "fuzz/input.h"
 #include "fuzz/reply_checker.h"
 #include "fuzz/target.h"
+#include "fuzz/turn.h"
 
 namespace coppice::fuzz {
 namespace {
@@ -35,16 +36,6 @@ constexpr std::size_t kProduced = 32U << 10;
 constexpr int kProducesMax = 64;
 constexpr std::size_t kPagesBytes = 3000;
 constexpr std::size_t kHttp1OutMax = (1U << 20) + 2 * kPagesBytes;
-
-io::Loop& TheLoop() {
-  static auto* const kLoop = new io::Loop("fuzz");
-  return *kLoop;
-}
-
-void Turn() {
-  TheLoop().Post([] { TheLoop().Stop(); });
-  TheLoop().Run();
-}
 
 rpc::ServerOptions Options(bool small) {
   rpc::ServerOptions options;

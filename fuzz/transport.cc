@@ -28,6 +28,7 @@
 #include "fuzz/input.h"
 #include "fuzz/peer_handler.h"
 #include "fuzz/target.h"
+#include "fuzz/turn.h"
 
 namespace coppice::fuzz {
 namespace {
@@ -38,16 +39,6 @@ using io::FrameType;
 
 constexpr int kStepsMax = 60;
 constexpr std::string_view kSecret = "a secret";
-
-io::Loop& TheLoop() {
-  static auto* const kLoop = new io::Loop("fuzz");
-  return *kLoop;
-}
-
-void Turn() {
-  TheLoop().Post([] { TheLoop().Stop(); });
-  TheLoop().Run();
-}
 
 // The stranger's end of the connection, and the check of all that comes out of ours.
 class World {
