@@ -68,6 +68,26 @@ struct Pair : ::testing::Test {
                  });
     Spin();
   }
+  // What reading from a listener ends with for a stranger who sends this.
+  boost::system::error_code AnswerTo(std::string_view bytes) {
+    server = std::make_unique<AsioTransport>(loop, Options(2, 7, ""),
+                                             [this](const Hello&) { return &accepted; });
+    listener = std::make_unique<PeerListener>(loop, Options(2, 7, ""),
+                                              [this](const Hello&) { return server.get(); });
+    port = *listener->Listen("127.0.0.1", 0);
+    boost::asio::ip::tcp::socket raw(loop.context());
+    raw.connect({boost::asio::ip::make_address("127.0.0.1"), port});
+    boost::asio::write(raw, boost::asio::buffer(bytes));
+    char byte = 0;
+    boost::system::error_code error;
+    raw.async_read_some(boost::asio::buffer(&byte, 1),
+                        [&](const boost::system::error_code& e, std::size_t) {
+                          error = e;
+                          loop.Stop();
+                        });
+    Spin();
+    return error;
+  }
   void Spin() {
     loop.RunAt(loop.now() + 10 * kSecond, [this] {
       timed_out = true;
@@ -160,50 +180,18 @@ TEST_F(Pair, ClosingOneEndIsHeardAtTheOther) {
 }
 
 TEST_F(Pair, GarbageInsteadOfAHelloClosesTheConnection) {
-  server = std::make_unique<AsioTransport>(loop, Options(2, 7, ""),
-                                           [this](const Hello&) { return &accepted; });
-  listener = std::make_unique<PeerListener>(loop, Options(2, 7, ""),
-                                            [this](const Hello&) { return server.get(); });
-  port = *listener->Listen("127.0.0.1", 0);
-  boost::asio::ip::tcp::socket raw(loop.context());
-  raw.connect({boost::asio::ip::make_address("127.0.0.1"), port});
-  boost::asio::write(raw, boost::asio::buffer("GET / HTTP/1.1\r\n\r\n", 18));
-  char byte = 0;
-  boost::system::error_code error;
-  raw.async_read_some(boost::asio::buffer(&byte, 1),
-                      [&](const boost::system::error_code& e, std::size_t) {
-                        error = e;
-                        loop.Stop();
-                      });
-  Spin();
-  EXPECT_TRUE(error);
+  EXPECT_TRUE(AnswerTo("GET / HTTP/1.1\r\n\r\n"));
   EXPECT_EQ(accepted.opened, nullptr);
 }
 
 // A stranger that announces a long packet would have us keep all of it before its Hello is looked
 // at.
 TEST_F(Pair, APacketTooLongForAHelloIsNotWaitedFor) {
-  server = std::make_unique<AsioTransport>(loop, Options(2, 7, ""),
-                                           [this](const Hello&) { return &accepted; });
-  listener = std::make_unique<PeerListener>(loop, Options(2, 7, ""),
-                                            [this](const Hello&) { return server.get(); });
-  port = *listener->Listen("127.0.0.1", 0);
-  boost::asio::ip::tcp::socket raw(loop.context());
-  raw.connect({boost::asio::ip::make_address("127.0.0.1"), port});
   std::string bytes;
   PutLe<std::uint32_t>(bytes, kPacketBytesMax);
   PutLe<std::uint32_t>(bytes, 0);
-  boost::asio::write(raw, boost::asio::buffer(bytes.append(100, 'x')));
-  char byte = 0;
-  boost::system::error_code error;
-  raw.async_read_some(boost::asio::buffer(&byte, 1),
-                      [&](const boost::system::error_code& e, std::size_t) {
-                        error = e;
-                        loop.Stop();
-                      });
   const Time begun = loop.Refresh();
-  Spin();
-  EXPECT_TRUE(error);
+  EXPECT_TRUE(AnswerTo(bytes.append(100, 'x')));
   EXPECT_LT(loop.now() - begun, 5 * kSecond) << "not by the Hello's time limit";
 }
 
