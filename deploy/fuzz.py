@@ -81,7 +81,7 @@ def main():
     args = parser.parse_args()
     unknown = set(args.names) - set(INPUT_MAX)
     if unknown:
-        parser.error("no such target: " + ", ".join(sorted(unknown)))
+        parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(INPUT_MAX)}")
     if not args.no_build:
         build(args.jobs)
     programs = {os.path.basename(p)[len("fuzz-"):] for p in glob.glob(BUILD + "/bin/fuzz-*")}

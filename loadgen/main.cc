@@ -98,7 +98,10 @@ int Check(const std::vector<std::string>& args) {
     }
     if (++i == args.size()) return Fail(2, "--log: a value is missing");
     auto read = ReadSurvivingLog(args[i]);
-    if (!read.ok()) return Fail(1, MessageOf(read.status()));
+    if (!read.ok()) {
+      return Fail(1, fmt::format("--log {}: {} (a stopped voter's --data-dir is expected)", args[i],
+                                 MessageOf(read.status())));
+    }
     log = *std::move(read);
   }
   if (files.empty()) return Fail(2, "check: which history?");

@@ -51,6 +51,8 @@ def parse_args(words=None):
     args.only += args.names
     for name in set(args.only) - {s.name for s in SCENARIOS}:
         parser.error(f"no scenario {name}; --list has them")
+    if args.keep_log and os.path.exists(args.keep_log):
+        parser.error(f"--keep-log: {args.keep_log} exists; name a directory that does not yet")
     return args
 
 
