@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
 #include "common/api/errors.h"
 #include "common/api/parse.h"
 #include "common/api/validate.h"
+#include "common/api/watch_request.h"
 #include "common/base/rng.h"
 #include "etcd/rpc.pb.h"
 
@@ -231,6 +233,50 @@ TEST(ParseFuzz, ATransactionThatWritesNeverLooksReadOnly) {
     if (routing.serializable) {
       EXPECT_TRUE(routing.read_only);
     }
+  });
+}
+
+void FillWatch(Rng& rng, etcdserverpb::WatchRequest& m) {
+  if (rng.Chance(0.2)) m.mutable_cancel_request()->set_watch_id(RandomNumber(rng));
+  if (rng.Chance(0.1)) m.mutable_progress_request();
+  if (rng.Chance(0.3)) return;
+  auto& create = *m.mutable_create_request();
+  if (rng.Chance(0.9)) create.set_key(RandomBytes(rng, 20));
+  if (rng.Chance(0.5)) create.set_range_end(RandomBytes(rng, 3));
+  if (rng.Chance(0.5)) create.set_start_revision(RandomNumber(rng));
+  if (rng.Chance(0.3)) create.set_watch_id(RandomNumber(rng));
+  for (std::uint64_t n = rng.Below(3); n > 0; --n) {
+    create.add_filters(
+        static_cast<etcdserverpb::WatchCreateRequest::FilterType>(rng.Between(-1, 2)));
+  }
+  create.set_prev_kv(rng.Chance(0.3));
+  create.set_progress_notify(rng.Chance(0.3));
+  create.set_fragment(rng.Chance(0.3));
+}
+
+void ExpectSame(const WatchCreate& got, const etcdserverpb::WatchCreateRequest& m) {
+  const std::string key = m.key().empty() ? std::string(1, '\0') : m.key();
+  EXPECT_EQ(got.range, mvcc::KeyRange::FromWire(key, m.range_end()));
+  EXPECT_EQ(got.start, m.start_revision());
+  EXPECT_EQ(got.watch_id, m.watch_id());
+  EXPECT_EQ(got.prev_kv, m.prev_kv());
+  EXPECT_EQ(got.fragment, m.fragment());
+  EXPECT_EQ(got.progress_notify, m.progress_notify());
+  const auto& filters = m.filters();
+  EXPECT_EQ(got.filters.no_put, std::find(filters.begin(), filters.end(), 0) != filters.end());
+  EXPECT_EQ(got.filters.no_delete, std::find(filters.begin(), filters.end(), 1) != filters.end());
+}
+
+TEST(ParseFuzz, WatchAgreesWithProtobuf) {
+  ForMany<etcdserverpb::WatchRequest>(6, FillWatch, [](const std::string& bytes) {
+    etcdserverpb::WatchRequest m;
+    const bool oracle = m.ParseFromString(bytes);
+    WatchRequest got;
+    EXPECT_EQ(ParseWatchRequest(bytes, got), oracle) << testing::PrintToString(bytes);
+    if (!oracle) return;
+    EXPECT_EQ(static_cast<int>(got.kind), static_cast<int>(m.request_union_case()));
+    EXPECT_EQ(got.cancel_id, m.cancel_request().watch_id());
+    if (m.has_create_request()) ExpectSame(got.create, m.create_request());
   });
 }
 

@@ -1,7 +1,7 @@
 # The Watch service: a pure session, and the gRPC method on it.
 coppice_library(api_watch
   SOURCES watch_request.cc watch_session.cc
-  DEPS mvcc_types base)
+  DEPS api_wire mvcc_types base)
 
 coppice_library(api_watch_edge
   SOURCES watch_edge.cc

@@ -1,30 +1,28 @@
 #include "common/api/watch_request.h"
 
+#include "common/api/wire_scan.h"
 #include "common/base/coding.h"
 
 namespace coppice::api {
 namespace {
 
-constexpr std::uint64_t kNoPut = 0;
-constexpr std::uint64_t kNoDelete = 1;
+// A message in the request is one deeper than the request.
+constexpr int kInnerDepth = FieldScanner::kDepthMax - 1;
 
-void AddFilter(std::uint64_t filter, mvcc::WatchFilters& out) {
+constexpr std::uint32_t kNoPut = 0;
+constexpr std::uint32_t kNoDelete = 1;
+
+// An enum is an int32: of a longer varint the low 32 bits count.
+void AddFilter(std::uint64_t number, mvcc::WatchFilters& out) {
+  const auto filter = static_cast<std::uint32_t>(number);
   out.no_put = out.no_put || filter == kNoPut;
   out.no_delete = out.no_delete || filter == kNoDelete;
 }
 
-// Repeated enums come packed or one by one; both are legal.
-bool ReadFilters(WireReader& in, WireType type, mvcc::WatchFilters& out) {
-  std::uint64_t filter = 0;
-  if (type == WireType::kVarint) {
-    if (!in.Varint(filter)) return false;
-    AddFilter(filter, out);
-    return true;
-  }
-  std::string_view packed;
-  if (!in.Bytes(packed)) return false;
+bool ReadPackedFilters(std::string_view packed, mvcc::WatchFilters& out) {
   WireReader reader(packed);
   while (!reader.done()) {
+    std::uint64_t filter = 0;
     if (!reader.Varint(filter)) return false;
     AddFilter(filter, out);
   }
@@ -36,24 +34,34 @@ struct CreateKeys {
   std::string_view range_end;
 };
 
-bool ReadCreateInt(WireReader& in, std::uint32_t field, WatchCreate& out) {
-  std::uint64_t value = 0;
-  if (!in.Varint(value)) return false;
-  switch (field) {
-    case 3:
-      out.start = static_cast<Revision>(value);
+// What is not known is skipped; false at malformed filters.
+bool ReadCreateField(const FieldScanner& field, CreateKeys& keys, WatchCreate& out) {
+  switch (field.tag()) {
+    case WireTag(1, WireType::kBytes):
+      keys.key = field.bytes();
       break;
-    case 4:
-      out.progress_notify = value != 0;
+    case WireTag(2, WireType::kBytes):
+      keys.range_end = field.bytes();
       break;
-    case 6:
-      out.prev_kv = value != 0;
+    case WireTag(3, WireType::kVarint):
+      out.start = static_cast<Revision>(field.number());
       break;
-    case 7:
-      out.watch_id = static_cast<std::int64_t>(value);
+    case WireTag(4, WireType::kVarint):
+      out.progress_notify = field.number() != 0;
       break;
-    case 8:
-      out.fragment = value != 0;
+    case WireTag(5, WireType::kVarint):  // repeated enums come one by one or packed
+      AddFilter(field.number(), out.filters);
+      break;
+    case WireTag(5, WireType::kBytes):
+      return ReadPackedFilters(field.bytes(), out.filters);
+    case WireTag(6, WireType::kVarint):
+      out.prev_kv = field.number() != 0;
+      break;
+    case WireTag(7, WireType::kVarint):
+      out.watch_id = static_cast<std::int64_t>(field.number());
+      break;
+    case WireTag(8, WireType::kVarint):
+      out.fragment = field.number() != 0;
       break;
     default:
       break;
@@ -61,70 +69,73 @@ bool ReadCreateInt(WireReader& in, std::uint32_t field, WatchCreate& out) {
   return true;
 }
 
-bool ReadCreateField(WireReader& in, CreateKeys& keys, WatchCreate& out) {
-  std::uint32_t field = 0;
-  WireType type{};
-  if (!in.Tag(field, type)) return false;
-  if (field == 5 && (type == WireType::kVarint || type == WireType::kBytes)) {
-    return ReadFilters(in, type, out.filters);
+bool ReadCreate(std::string_view bytes, CreateKeys& keys, WatchCreate& out) {
+  FieldScanner fields(bytes, kInnerDepth);
+  while (fields.Next()) {
+    if (!ReadCreateField(fields, keys, out)) return false;
   }
-  if (type == WireType::kVarint) return ReadCreateInt(in, field, out);
-  if (type == WireType::kBytes && field == 1) return in.Bytes(keys.key);
-  if (type == WireType::kBytes && field == 2) return in.Bytes(keys.range_end);
-  return in.Skip(type);
+  return !fields.failed();
 }
 
-bool ParseCreate(std::string_view bytes, WatchCreate& out) {
-  CreateKeys keys;
-  WireReader in(bytes);
-  while (!in.done()) {
-    if (!ReadCreateField(in, keys, out)) return false;
-  }
-  // The smallest key stands for an empty one, as in etcd.
-  if (keys.key.empty()) keys.key = std::string_view("\0", 1);
-  out.range = mvcc::KeyRange::FromWire(keys.key, keys.range_end);
-  return true;
-}
-
-bool ParseCancel(std::string_view bytes, std::int64_t& id) {
-  WireReader in(bytes);
-  id = 0;
-  while (!in.done()) {
-    std::uint32_t field = 0;
-    WireType type{};
-    std::uint64_t value = 0;
-    if (!in.Tag(field, type)) return false;
-    if (field == 1 && type == WireType::kVarint) {
-      if (!in.Varint(value)) return false;
-      id = static_cast<std::int64_t>(value);
-    } else if (!in.Skip(type)) {
-      return false;
+bool ReadCancel(std::string_view bytes, std::int64_t& id) {
+  FieldScanner fields(bytes, kInnerDepth);
+  while (fields.Next()) {
+    if (fields.tag() == WireTag(1, WireType::kVarint)) {
+      id = static_cast<std::int64_t>(fields.number());
     }
   }
-  return true;
+  return !fields.failed();
+}
+
+bool ReadProgress(std::string_view bytes) {
+  FieldScanner fields(bytes, kInnerDepth);
+  while (fields.Next()) {
+  }
+  return !fields.failed();
+}
+
+// One member of the union: it takes the place of another kind, and is merged into one of its own.
+bool ReadMember(WatchRequest::Kind kind, std::string_view bytes, CreateKeys& keys,
+                WatchRequest& out) {
+  if (kind != out.kind) {
+    out = {};
+    out.kind = kind;
+    keys = {};
+  }
+  switch (kind) {
+    case WatchRequest::Kind::kCreate:
+      return ReadCreate(bytes, keys, out.create);
+    case WatchRequest::Kind::kCancel:
+      return ReadCancel(bytes, out.cancel_id);
+    default:
+      return ReadProgress(bytes);
+  }
 }
 
 }  // namespace
 
 bool ParseWatchRequest(std::string_view bytes, WatchRequest& out) {
   out = {};
-  WireReader in(bytes);
-  while (!in.done()) {
-    std::uint32_t field = 0;
-    WireType type{};
-    if (!in.Tag(field, type)) return false;
-    if (type != WireType::kBytes || field > 3) {
-      if (!in.Skip(type)) return false;
-      continue;
-    }
-    std::string_view message;
-    if (!in.Bytes(message)) return false;
-    out.kind = static_cast<WatchRequest::Kind>(field);
-    if (out.kind == WatchRequest::Kind::kCreate && !ParseCreate(message, out.create)) return false;
-    if (out.kind == WatchRequest::Kind::kCancel && !ParseCancel(message, out.cancel_id)) {
-      return false;
+  CreateKeys keys;
+  FieldScanner fields(bytes);
+  while (fields.Next()) {
+    switch (fields.tag()) {
+      case WireTag(1, WireType::kBytes):
+      case WireTag(2, WireType::kBytes):
+      case WireTag(3, WireType::kBytes): {
+        const auto kind = static_cast<WatchRequest::Kind>(fields.tag() >> 3);
+        if (!ReadMember(kind, fields.bytes(), keys, out)) return false;
+        break;
+      }
+      default:
+        break;
     }
   }
+  if (fields.failed()) return false;
+  if (out.kind != WatchRequest::Kind::kCreate) return true;
+  // The smallest key stands for an empty one, as in etcd.
+  if (keys.key.empty()) keys.key = std::string_view("\0", 1);
+  out.create.range = mvcc::KeyRange::FromWire(keys.key, keys.range_end);
   return true;
 }
 

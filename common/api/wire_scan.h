@@ -19,7 +19,12 @@ namespace coppice::api {
 //   if (fields.failed()) ...
 class FieldScanner {
  public:
-  explicit FieldScanner(std::string_view data) : p_(data.data()), end_(p_ + data.size()) {}
+  // How deep libprotobuf lets groups and messages nest.
+  static constexpr int kDepthMax = 100;
+
+  // `depth`: how deep groups may nest here; a message inside another is one deeper than that one.
+  explicit FieldScanner(std::string_view data, int depth = kDepthMax)
+      : p_(data.data()), end_(p_ + data.size()), depth_(depth) {}
 
   // Reads the next field whole. False at the end, and at malformed bytes.
   bool Next() {
@@ -36,7 +41,6 @@ class FieldScanner {
  private:
   static constexpr std::uint32_t kGroupStart = 3;
   static constexpr std::uint32_t kGroupEnd = 4;
-  static constexpr int kDepthMax = 100;
 
   bool Fail() {
     failed_ = true;
@@ -57,7 +61,7 @@ class FieldScanner {
       case 2:
         return ReadBytes();
       default:
-        return SkipRest(tag_, kDepthMax);
+        return SkipRest(tag_, depth_);
     }
   }
   bool ReadNumber() {
@@ -87,6 +91,7 @@ class FieldScanner {
 
   const char* p_;
   const char* end_;
+  int depth_;
   std::uint32_t tag_ = 0;
   std::uint64_t number_ = 0;
   std::string_view bytes_;
