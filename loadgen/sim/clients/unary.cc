@@ -127,6 +127,8 @@ void UnaryLoop::OnEnd(const CallEnd& end) {
     return Finish(Outcome::kOk, end.status);
   }
   if (Repeats(end)) return RepeatLater();
+  // Nobody was there (a voter with a damaged log stays down), and another would have been asked.
+  if (end.certainly_not_sent && shared_.winding_down()) record_->given_up = true;
   // "no leader" is said only of what was not proposed.
   const bool not_done = end.certainly_not_sent || end.status == api::ToStatus(EtcdError::kNoLeader);
   const bool open = Temporary(end.status.code()) && !(record_->mutation && not_done);
