@@ -22,10 +22,18 @@ bool Differs(const raft::Status& a, const raft::Status& b) {
 
 }  // namespace
 
-RaftDriver::RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core,
-                       std::unique_ptr<wal::Wal> wal, Hooks hooks)
-    : loop_(loop), core_(std::move(core)), wal_(std::move(wal)), hooks_(std::move(hooks)) {
+RaftDriver::RaftDriver(io::Loop& loop, node::Host& host, const Options& options,
+                       std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal, Hooks hooks)
+    : loop_(loop),
+      clock_(host.clock()),
+      options_(options),
+      core_(std::move(core)),
+      wal_(std::move(wal)),
+      syncer_(host.MakeWorker(loop, "sync")),
+      hooks_(std::move(hooks)),
+      sync_place_(options.sync_place) {
   status_ = core_->status();
+  saved_ = core_->hard_state();
 }
 
 RaftDriver::~RaftDriver() {
@@ -67,10 +75,13 @@ bool RaftDriver::Propose(raft::Proposal proposal) {
 
 void RaftDriver::OnTurn(Time now) {
   if (ended_) return;
-  if (stalled_ && !Perform()) return RetryLater();
+  if (stalled_ && !Perform(now)) return RetryLater();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
-  while (StepAll(now)) {
-    if (!Perform()) return RetryLater();
+  Resign(now);
+  bool due = std::exchange(sync_ended_, false);
+  while (StepAll(now) || due) {
+    due = false;
+    if (!Perform(now)) return RetryLater();
   }
   const raft::Status status = core_->status();
   if (Differs(status, status_)) {
@@ -89,28 +100,54 @@ bool RaftDriver::StepAll(Time now) {
     if (std::holds_alternative<raft::ReadIndexRequest>(input)) {
       failpoint::Pass("read_index.received");
     }
-    core_->Step(now, std::move(input), out_);
+    Step(now, std::move(input));
   }
   if (!proposals_.proposals.empty()) {
     proposal_bytes_ = 0;
-    core_->Step(now, std::exchange(proposals_, {}), out_);
+    Step(now, std::exchange(proposals_, {}));
   }
   return true;
 }
 
-bool RaftDriver::Perform() {
-  for (const raft::Outbound& outbound : std::exchange(out_.send_now, {})) {
-    hooks_.send(outbound.to, outbound.message);
-  }
+// Answers that share an Output with a write wait for it. Where that takes long, each input has its
+// own, so that only those wait that must.
+void RaftDriver::Step(Time now, raft::Input input) {
+  if (!sync_place_.Apart(now)) return core_->Step(now, std::move(input), out_);
+  core_->Step(now, std::move(input), step_);
+  out_.Take(step_);
+}
+
+// False: nothing more happens until there is space; or ever, as the log failed.
+bool RaftDriver::Perform(Time now) {
+  Send(std::exchange(out_.send_now, {}));
   if (COPPICE_MUTANT(kApplyPastDisk)) DeliverEntries();
-  if (!WriteLog()) return false;
-  for (const raft::Outbound& outbound : out_.send_after_durable) {
-    hooks_.send(outbound.to, outbound.message);
+  if (write_) {
+    ReadLog();
+    DeliverEntries();
+    DeliverReads();
+    return true;
   }
+  if (out_.needs_sync() && !(WriteLog() && SyncLog(now))) return false;
+  Send(out_.send_after_durable);
   ReadLog();
-  Deliver();
+  for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
+  if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
+  DeliverEntries();
+  DeliverReads();
   out_.Clear();
   return true;
+}
+
+void RaftDriver::Send(std::span<const raft::Outbound> messages) {
+  for (const raft::Outbound& outbound : messages) hooks_.send(outbound.to, outbound.message);
+}
+
+// The peers get on without a log that is stuck, if somebody else leads.
+void RaftDriver::Resign(Time now) {
+  if (!write_ || now < write_->resign_at || status_.role != raft::Role::kLeader) return;
+  write_->resign_at = now + options_.resign_after;
+  COPPICE_LOG(kWarn, "the Raft log takes longer to sync than an election: handing over");
+  inputs_.emplace_back(raft::ResignLeadership{});
 }
 
 void RaftDriver::EndProcess(const coppice::Status& status) {
@@ -125,7 +162,6 @@ void RaftDriver::EndProcess(const coppice::Status& status) {
 
 // False: the disk is full and nothing was written, so the log is as it was; or it failed.
 bool RaftDriver::WriteLog() {
-  if (!out_.needs_sync()) return true;
   std::optional<wal::HardState> hard_state;
   if (out_.hard_state) {
     hard_state =
@@ -144,18 +180,53 @@ bool RaftDriver::WriteLog() {
     return false;
   }
   if (std::exchange(stalled_, false)) COPPICE_LOG(kInfo, "there is space again: going on");
-  failpoint::Pass("wal.before_sync");
-  const bool sync = !COPPICE_MUTANT(kAckBeforeFsync);
-  if (const coppice::Status synced = sync ? wal_->Sync() : OkStatus(); !synced.ok()) {
-    EndProcess(synced);
-    return false;
-  }
-  failpoint::Pass("wal.after_sync");
+  return true;
+}
+
+// Of what was just written; takes the messages that wait for it out of out_. False: it failed.
+bool RaftDriver::SyncLog(Time now) {
+  write_.emplace();
+  write_->messages.swap(out_.send_after_durable);
+  write_->hard_state = out_.hard_state;
+  write_->resign_at = now + options_.resign_after;
   if (!out_.append.empty()) {
+    const EntryPtr& last = out_.append.back();
+    write_->appended = raft::Appended{last->term(), last->index()};
+  }
+  auto sync = [this] {
+    failpoint::Pass("wal.before_sync");
+    const Time began = clock_.Now();
+    const coppice::Status status = wal_->Sync();
+    return Synced{status, clock_.Now() - began};
+  };
+  if (COPPICE_MUTANT(kAckBeforeFsync)) {
+    OnSynced({});
+  } else if (sync_place_.Apart(now)) {
+    auto synced = std::make_shared<Synced>();
+    syncer_->Run([sync, synced] { *synced = sync(); },
+                 [this, synced] {
+                   OnSynced(*synced);
+                   sync_ended_ = true;
+                   loop_.Wake(*this, io::Loop::Phase::kCore);
+                 });
+  } else {
+    OnSynced(sync());
+  }
+  return !ended_;
+}
+
+void RaftDriver::OnSynced(const Synced& synced) {
+  const Write write = std::move(*std::exchange(write_, std::nullopt));
+  if (!synced.status.ok()) return EndProcess(synced.status);
+  failpoint::Pass("wal.after_sync");
+  sync_place_.Took(clock_.Now(), synced.took);
+  if (write.hard_state) saved_ = *write.hard_state;
+  Send(write.messages);
+  if (write.appended) inputs_.emplace_back(*write.appended);
+  if (COPPICE_MUTANT(kSyncCoversLater) && !out_.append.empty()) {
     const EntryPtr& last = out_.append.back();
     inputs_.emplace_back(raft::Appended{last->term(), last->index()});
   }
-  return true;
 }
 
 void RaftDriver::RetryLater() {
@@ -169,7 +240,7 @@ void RaftDriver::RetryLater() {
 }
 
 void RaftDriver::ReadLog() {
-  for (const raft::ReadLog& wanted : out_.read_log) {
+  for (const raft::ReadLog& wanted : std::exchange(out_.read_log, {})) {
     raft::EntriesRead read;
     read.peer = wanted.peer;
     const Status status = wal_->Read(wanted.from, wanted.to, wanted.bytes_max, read.entries);
@@ -181,20 +252,19 @@ void RaftDriver::ReadLog() {
   }
 }
 
-void RaftDriver::Deliver() {
-  for (const raft::ProposeResult& result : out_.proposed) hooks_.proposed(result);
-  if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
-  DeliverEntries();
-  if (!out_.reads.empty()) failpoint::Pass("read_index.confirmed");
-  for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
-  for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
-}
-
 void RaftDriver::DeliverEntries() {
   if (out_.apply.empty()) return;
   const std::vector<EntryPtr> entries = std::exchange(out_.apply, {});
   hooks_.apply(entries);
   inputs_.emplace_back(raft::Applied{entries.back()->index()});
+}
+
+void RaftDriver::DeliverReads() {
+  if (!out_.reads.empty()) failpoint::Pass("read_index.confirmed");
+  for (const raft::ReadReady& read : out_.reads) hooks_.read_ready(read.id, read.index);
+  out_.reads.clear();
+  for (const raft::ReadRefused& read : out_.reads_refused) hooks_.read_refused(read.id);
+  out_.reads_refused.clear();
 }
 
 void RaftDriver::ArmTimer() {

@@ -7,17 +7,25 @@
 #include <span>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/io/loop.h"
+#include "common/node/host.h"
 #include "common/raft/core.h"
 #include "common/wal/wal.h"
+#include "voter/sync_place.h"
 
 namespace coppice::voter {
 
 // Runs the Raft core against the log and the peers: gathers a turn's inputs, then per pass one
 // write, one message per peer, one sync (group commit), and the committed entries handed on. A log
-// that cannot be written or synced ends the process: what was promised may not be on disk. Thread:
-// the core loop's.
+// that cannot be written or synced ends the process: what was promised may not be on disk.
+//
+// The sync is waited for on the loop, or beside it (SyncPlace). Beside it there is one write at a
+// time: what the core puts out meanwhile, the next write and the messages that need it, gathers
+// until the sync has ended; what needs no disk (messages of the leader, confirmed reads, entries
+// that are committed and durable) goes on. A leader whose sync does not end hands over.
+// Thread: the core loop's.
 class RaftDriver final : private io::TurnTask {
  public:
   struct Hooks {
@@ -38,9 +46,14 @@ class RaftDriver final : private io::TurnTask {
     // the driver does nothing any more.
     std::function<void(int code)> end_process;
   };
+  struct Options {
+    SyncPlace::Options sync_place;
+    // A leader hands over once a sync beside the loop has taken so long, and again after as long.
+    Micros resign_after = kSecond;
+  };
 
-  RaftDriver(io::Loop& loop, std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal,
-             Hooks hooks);
+  RaftDriver(io::Loop& loop, node::Host& host, const Options& options,
+             std::unique_ptr<raft::Core> core, std::unique_ptr<wal::Wal> wal, Hooks hooks);
   ~RaftDriver() override;
 
   void Start();  // arms the timer; a single voter elects itself at once
@@ -52,31 +65,58 @@ class RaftDriver final : private io::TurnTask {
   const raft::Status& status() const { return status_; }
   const wal::Wal& wal() const { return *wal_; }
   bool stalled() const { return stalled_; }  // the disk has no space: the last turn's output waits
+  // Of the core's term and vote, what the syncs that have ended cover.
+  const raft::HardState& saved() const { return saved_; }
   std::size_t queued_proposals() const { return proposals_.proposals.size(); }
 
  private:
+  struct Synced {  // how a sync ended, and how long it took
+    coppice::Status status;
+    Micros took = 0;
+  };
+  // A write whose sync has not ended.
+  struct Write {
+    std::vector<raft::Outbound> messages;  // leave once it is durable
+    std::optional<raft::Appended> appended;
+    std::optional<raft::HardState> hard_state;
+    Time resign_at = 0;
+  };
+
   void OnTurn(Time now) override;
   bool StepAll(Time now);
-  bool Perform();
+  void Step(Time now, raft::Input input);
+  bool Perform(Time now);
+  void Send(std::span<const raft::Outbound> messages);
   bool WriteLog();
+  bool SyncLog(Time now);
+  void OnSynced(const Synced& synced);
+  void Resign(Time now);
   void EndProcess(const coppice::Status& status);
   void RetryLater();
   void ReadLog();
-  void Deliver();
   void DeliverEntries();
+  void DeliverReads();
   void ArmTimer();
 
   io::Loop& loop_;
+  const Clock& clock_;
+  const Options options_;
   std::unique_ptr<raft::Core> core_;
   std::unique_ptr<wal::Wal> wal_;
+  std::unique_ptr<node::Host::Worker> syncer_;  // dies before the log
   Hooks hooks_;
   std::vector<raft::Input> inputs_;
   raft::Propose proposals_;
   std::size_t proposal_bytes_ = 0;
   raft::Output out_;
+  raft::Output step_;  // of one input; empty between
   raft::Status status_;
-  bool stalled_ = false;  // out_ waits for space on the disk
-  bool ended_ = false;    // the log failed
+  std::optional<Write> write_;
+  raft::HardState saved_;
+  SyncPlace sync_place_;
+  bool sync_ended_ = false;  // since the last turn: what gathered may be written
+  bool stalled_ = false;     // out_ waits for space on the disk
+  bool ended_ = false;       // the log failed
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/io/memory_disk.h"
+#include "common/node/posix_host.h"
 
 namespace coppice::voter {
 namespace {
@@ -41,7 +42,8 @@ class RaftDriverTest : public testing::Test {
       if (commands_.size() >= wanted_) loop_.Stop();
     };
     driver_ = std::make_unique<RaftDriver>(
-        loop_, std::make_unique<raft::Core>(config, boot, Rng(1), loop_.Refresh()), std::move(*wal),
+        loop_, host_, RaftDriver::Options(),
+        std::make_unique<raft::Core>(config, boot, Rng(1), loop_.Refresh()), std::move(*wal),
         std::move(hooks));
   }
 
@@ -61,6 +63,7 @@ class RaftDriverTest : public testing::Test {
   }
 
   io::MemoryDisk disk_;
+  node::PosixHost host_;
   io::Loop loop_{"test"};
   std::unique_ptr<RaftDriver> driver_;
   std::function<void()> on_lead_;

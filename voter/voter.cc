@@ -244,7 +244,11 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   hooks.changed = [this](const raft::Status& status) { OnRaftChanged(status); };
   hooks.turn_done = [this] { proposals_->Flush(); };
   hooks.end_process = [this](int code) { runtime_.host().EndProcess(code); };
-  driver_ = std::make_unique<RaftDriver>(loop, std::move(core), std::move(wal), std::move(hooks));
+  RaftDriver::Options driver;
+  driver.sync_place.always_apart = runtime_.threads() > 2;
+  driver.resign_after = options_.election_timeout;
+  driver_ = std::make_unique<RaftDriver>(loop, runtime_.host(), driver, std::move(core),
+                                         std::move(wal), std::move(hooks));
 }
 
 void Voter::WireCore() {

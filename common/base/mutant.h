@@ -20,6 +20,7 @@ enum class Mutant : std::uint8_t {
   kStampAfterProbe,       // freshness counts from the answer, not from the question
   kTakeRelaysStamp,       // a relay answers its children's rounds from its own freshness
   kAckBeforeFsync,        // the log is acknowledged before it is synced
+  kSyncCoversLater,       // a sync counts for what was to be written after it began
   kReplyBeforeCommit,     // what is durable here is applied, committed or not
   kVoteBeforeSave,        // a vote leaves before it is saved
   kDropDirectoryFsync,    // a new log segment's name is not synced

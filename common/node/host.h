@@ -42,6 +42,16 @@ class Host {
     virtual ~Background() = default;
   };
   virtual std::unique_ptr<Background> Run(std::function<void()> work) = 0;
+  // A thread beside the loops that waits for the disk in their place.
+  class Worker {
+   public:
+    // Waits for the work that has begun; no `done` is called any more.
+    virtual ~Worker() = default;
+    // Does `work` on the worker's thread, each in its turn, then calls `done` on the loop's.
+    virtual void Run(std::function<void()> work, std::function<void()> done) = 0;
+  };
+  // Dies after `loop` has stopped, or on its thread.
+  virtual std::unique_ptr<Worker> MakeWorker(io::Loop& loop, const std::string& name) = 0;
   // Ends the process at once, as a crash: no destructor runs, nothing that is queued leaves. In a
   // simulation it returns, and nothing that the process does afterwards has an effect.
   virtual void EndProcess(int code) = 0;

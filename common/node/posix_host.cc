@@ -3,6 +3,8 @@
 #include <sys/random.h>
 
 #include <cstdlib>
+#include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -19,6 +21,37 @@ class Thread final : public Host::Background {
   ~Thread() override { thread_.join(); }
 
  private:
+  std::thread thread_;
+};
+
+// A loop with its thread, both made for the first work.
+class LoopWorker final : public Host::Worker {
+ public:
+  LoopWorker(io::Loop& home, std::string name) : home_(home), name_(std::move(name)) {}
+  ~LoopWorker() override {
+    *alive_ = false;
+    if (!loop_) return;
+    loop_->Stop();
+    thread_.join();
+  }
+  void Run(std::function<void()> work, std::function<void()> done) override {
+    if (!loop_) {
+      loop_.emplace(name_);
+      thread_ = std::thread([this] { loop_->Run(); });
+    }
+    loop_->Post([this, work = std::move(work), done = std::move(done)]() mutable {
+      work();
+      home_.Post([alive = alive_, done = std::move(done)] {
+        if (*alive) done();
+      });
+    });
+  }
+
+ private:
+  io::Loop& home_;
+  const std::string name_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the home loop's thread
+  std::optional<io::Loop> loop_;
   std::thread thread_;
 };
 
@@ -54,6 +87,10 @@ std::unique_ptr<io::Listener> PosixHost::MakeListener(io::Loop& loop,
 
 std::unique_ptr<Host::Background> PosixHost::Run(std::function<void()> work) {
   return std::make_unique<Thread>(std::move(work));
+}
+
+std::unique_ptr<Host::Worker> PosixHost::MakeWorker(io::Loop& loop, const std::string& name) {
+  return std::make_unique<LoopWorker>(loop, name);
 }
 
 void PosixHost::EndProcess(int code) {

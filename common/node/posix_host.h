@@ -8,7 +8,7 @@
 namespace coppice::node {
 
 // The machine itself: threads, TCP, CLOCK_BOOTTIME, getrandom.
-class PosixHost final : public Host {
+class PosixHost : public Host {
  public:
   const Clock& clock() override { return clock_; }
   std::uint64_t RandomId() override;
@@ -19,6 +19,7 @@ class PosixHost final : public Host {
   std::unique_ptr<io::Listener> MakeListener(io::Loop& loop, const io::TransportOptions& options,
                                              io::Listener::Choose choose) override;
   std::unique_ptr<Background> Run(std::function<void()> work) override;
+  std::unique_ptr<Worker> MakeWorker(io::Loop& loop, const std::string& name) override;
   void EndProcess(int code) override;
 
  private:

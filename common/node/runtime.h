@@ -28,6 +28,7 @@ class Runtime {
   io::Loop& core() { return *loops_.front(); }
   io::Loop& io(int index) { return *loops_[first_io_ + static_cast<std::size_t>(index)]; }
   int io_count() const { return static_cast<int>(loops_.size() - first_io_); }
+  int threads() const { return static_cast<int>(loops_.size()); }
   bool one_loop() const { return loops_.size() == 1; }
 
   // Runs every loop, the core's on the calling thread, until Stop. SIGTERM and SIGINT call

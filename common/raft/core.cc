@@ -1,6 +1,7 @@
 #include "common/raft/core.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/base/check.h"
 #include "common/base/mutant.h"
@@ -19,6 +20,35 @@ void Output::Clear() {
   proposed.clear();
   read_log.clear();
   fetch_snapshot.reset();
+}
+
+namespace {
+
+template <typename T>
+void MoveAll(std::vector<T>& from, std::vector<T>& to) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+// What is overwritten before it was written is not written at all.
+void AppendTo(std::vector<EntryPtr>& write, EntryPtr entry) {
+  while (!write.empty() && write.back()->index() >= entry->index()) write.pop_back();
+  write.push_back(std::move(entry));
+}
+
+}  // namespace
+
+void Output::Take(Output& later) {
+  if (later.hard_state) hard_state = later.hard_state;
+  for (EntryPtr& entry : later.append) AppendTo(append, std::move(entry));
+  MoveAll(later.send_now, send_now);
+  MoveAll(later.send_after_durable, send_after_durable);
+  MoveAll(later.apply, apply);
+  MoveAll(later.reads, reads);
+  MoveAll(later.reads_refused, reads_refused);
+  MoveAll(later.proposed, proposed);
+  MoveAll(later.read_log, read_log);
+  if (later.fetch_snapshot) fetch_snapshot = later.fetch_snapshot;
+  later.Clear();
 }
 
 Core::Core(const Config& config, const BootState& boot, Rng rng, Time now)
@@ -93,6 +123,7 @@ Status Core::Impl::status() const {
   status.leader = LeaderId();
   status.commit = commit_;
   status.last_index = log_.last_index();
+  status.durable = durable_;
   status.first_in_window = log_.first_in_window();
   status.configuration = configuration();
   return status;
@@ -189,10 +220,7 @@ void Core::Impl::AppendEntry(EntryPtr entry) {
   if (entry->kind() == RecordKind::kConfiguration) {
     ConfigurationAppended(*entry);
   }
-  auto& write = out_->append;
-  // Inputs that share an Output may overwrite what it was going to write.
-  while (!write.empty() && write.back()->index() >= entry->index()) write.pop_back();
-  write.push_back(entry);
+  AppendTo(out_->append, entry);
   log_.Append(std::move(entry));
 }
 

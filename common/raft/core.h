@@ -141,6 +141,8 @@ struct Output {
 
   bool needs_sync() const { return hard_state.has_value() || !append.empty(); }
   void Clear();
+  // Adds what a later step put out, and clears it.
+  void Take(Output& later);
 };
 
 enum class Role { kFollower, kPreCandidate, kCandidate, kLeader };
@@ -152,6 +154,7 @@ struct Status {
   NodeId leader;  // 0 = unknown
   Index commit;
   Index last_index;
+  Index durable;  // our own log is on disk up to here
   Index first_in_window;
   Configuration configuration;
 };

@@ -227,6 +227,22 @@ TEST_F(CoreTest, ALateAppendedOfAnOverwrittenEntryDoesNotCount) {
   EXPECT_EQ(Take().apply.size(), 1U) << "the first was handed out before";
 }
 
+TEST_F(CoreTest, OutputsOfTwoStepsAreOneWriteOfWhatStands) {
+  Start(3);
+  From(2, FromLeader(0, 0, 1, {1, 1}));
+  Step(Appended{Term(1), Index(2)});
+  Output both = Take();
+  From(3, FromLeader(1, 1, 2, {2}));
+  Output later = Take();
+  both.Take(later);
+  ASSERT_EQ(both.append.size(), 2U);
+  EXPECT_EQ(both.append.back()->term(), Term(2)) << "in place of the one of term 1";
+  EXPECT_EQ(both.hard_state->term, Term(2));
+  EXPECT_GE(both.send_after_durable.size(), 2U);
+  EXPECT_FALSE(later.needs_sync());
+  EXPECT_TRUE(later.send_after_durable.empty());
+}
+
 TEST_F(CoreTest, InputsOfOneTurnShareOneWrite) {
   Start(3);
   From(2, FromLeader(0, 0, 1, {1}));

@@ -44,8 +44,7 @@ struct Recovered {
 // A failed write or sync is final: all later calls return the same error, and the caller must end
 // the process (a later fsync may lie). Only ResourceExhausted from Append is not: the disk was full
 // before anything of the append was written, the log is as it was and works on.
-// Thread: one at a time (the raft loop; Sync alone may run on a sync thread while nothing else
-// does).
+// Thread: one at a time (the raft loop); Sync may run on another one, meanwhile no Append.
 class Wal {
  public:
   // Opens or creates the log in `directory`. Every record is verified; `replay` sees the surviving

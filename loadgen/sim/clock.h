@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/base/time.h"
@@ -18,8 +19,9 @@ class MachineClock final : public Clock {
       : scheduler_(scheduler), base_true_(scheduler.now()), base_local_(start), rate_(rate_ppm) {}
 
   Time Now() const override {
-    shown_ = std::max(shown_, At(scheduler_.now() + spent_));
-    return shown_;
+    const Time now = std::max(shown_, At(scheduler_.now() + spent_));
+    if (!beside_) shown_ = now;
+    return now;
   }
   std::int64_t UnixMicros() const override { return Now() + kUnixOffset; }
 
@@ -44,6 +46,16 @@ class MachineClock final : public Clock {
   void Spend(Micros time) { spent_ += time; }
   Micros spent() const { return spent_; }
   void ResetSpent() { spent_ = 0; }
+  // Does what a thread beside the loops would: it spends time of its own, which is returned, and
+  // which the loops do not see.
+  template <typename Work>
+  Micros Beside(const Work& work) {
+    const Micros in_turn = std::exchange(spent_, 0);
+    beside_ = true;
+    work();
+    beside_ = false;
+    return std::exchange(spent_, in_turn);
+  }
 
  private:
   static constexpr std::int64_t kMillion = 1'000'000;
@@ -64,6 +76,7 @@ class MachineClock final : public Clock {
   Time base_local_;
   std::int64_t rate_;
   Micros spent_ = 0;
+  bool beside_ = false;
   mutable Time shown_ = 0;  // a rate that changes within a long turn does not take it back
 };
 

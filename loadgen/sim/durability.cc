@@ -18,10 +18,8 @@ void Durability::Turned(const std::string& name, voter::Voter& voter) {
 
 void Durability::Killing(const std::string& name, const voter::Voter& voter) {
   held_.erase(name);
-  // Without space nothing of its last turn was written, and nothing told.
-  if (voter.driver().stalled()) return;
-  const raft::Core& core = voter.driver().core();
-  held_[name] = {core.hard_state(), core.status().last_index};
+  // What waits for a sync, or for space, has not been told.
+  held_[name] = {voter.driver().saved(), voter.driver().core().status().durable};
 }
 
 void Durability::Ending(const std::string& name, Index applied) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Micros kTurnCost = 3;  // so that loops which wake each other make time pass
 constexpr Micros kBackgroundMax = 30 * kMillisecond;
+constexpr Micros kHandOverMax = 30;  // to another thread
 
 }  // namespace
 
@@ -209,11 +210,47 @@ std::unique_ptr<node::Host::Background> Process::Run(std::function<void()> work)
   const Micros delay = pace_.Between(100, kBackgroundMax);
   fabric_.scheduler.After(delay, [this, alive = alive_, shared] {
     if (!*alive || dead_ || shared->run == nullptr) return;
-    std::exchange(shared->run, nullptr)();
-    clock_.ResetSpent();  // the loops went on meanwhile
+    clock_.Beside(std::exchange(shared->run, nullptr));
     Kick();
   });
   return std::make_unique<BackgroundWork>(*this, std::move(shared));
+}
+
+// What a work does is done at once, after the hand-over; the time that it takes passes before the
+// loop hears of its end.
+class Process::DiskWorker final : public node::Host::Worker {
+ public:
+  DiskWorker(Process& process, io::Loop& home) : process_(process), home_(home) {}
+  ~DiskWorker() override { *alive_ = false; }
+
+  void Run(std::function<void()> work, std::function<void()> done) override {
+    process_.fabric_.coverage.Add("log-syncs-beside-the-loops");
+    const Micros hand_over = process_.pace_.Between(0, kHandOverMax);
+    Later(process_.clock_.spent() + hand_over, [this, work = std::move(work), done] {
+      const Micros took = process_.clock_.Beside(work);
+      Later(took, [this, done] {
+        home_.Post(done);
+        process_.Kick();
+      });
+    });
+  }
+
+ private:
+  void Later(Micros delay, std::function<void()> task) {
+    process_.fabric_.scheduler.After(
+        delay, [process = &process_, here = alive_, there = process_.alive_, task] {
+          if (*here && *there && !process->dead_) task();
+        });
+  }
+
+  Process& process_;
+  io::Loop& home_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+std::unique_ptr<node::Host::Worker> Process::MakeWorker(io::Loop& loop,
+                                                        const std::string& /*name*/) {
+  return std::make_unique<DiskWorker>(*this, loop);
 }
 
 }  // namespace coppice::sim

@@ -118,12 +118,14 @@ class Process final : public node::Host {
   std::unique_ptr<io::Listener> MakeListener(io::Loop& loop, const io::TransportOptions& options,
                                              io::Listener::Choose choose) override;
   std::unique_ptr<Background> Run(std::function<void()> work) override;
+  std::unique_ptr<Worker> MakeWorker(io::Loop& loop, const std::string& name) override;
   void EndProcess(int /*code*/) override { Die(); }
 
  private:
   friend class LoopSlot;
   struct Work;
   class BackgroundWork;
+  class DiskWorker;
 
   Micros Hesitation();
   void TellEnd();
