@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <variant>
+
+#include "common/raft/messages.h"
+
 namespace coppice::sim {
 
 void Durability::Violated(const std::string& name, const std::string& what) {
@@ -22,6 +26,14 @@ void Durability::Killing(const std::string& name, const voter::Voter& voter) {
   held_[name] = {voter.driver().saved(), voter.driver().core().status().durable};
 }
 
+void Durability::Sent(const std::string& name, NodeId to, std::string_view message) {
+  constexpr std::size_t kVoteReplyMax = 64;  // so that entries are not decoded
+  raft::Message decoded;
+  if (message.size() > kVoteReplyMax || !raft::DecodeMessage(message, decoded)) return;
+  const auto* reply = std::get_if<raft::VoteReply>(&decoded);
+  if (reply != nullptr && reply->granted) given_[name] = {reply->term, to};
+}
+
 void Durability::Ending(const std::string& name, Index applied) {
   applied_[name] = applied;
 }
@@ -33,6 +45,9 @@ void Durability::Started(const std::string& name, const voter::Voter& voter) {
     Violated(name, fmt::format("with a log up to entry {}; it had applied {}",
                                now.last_index.value(), applied.mapped().value()));
   }
+  if (const auto given = given_.find(name); given != given_.end()) {
+    CheckVote(name, now.hard_state, given->second.term, given->second.vote);
+  }
   const auto held = held_.extract(name);
   if (held.empty()) return;
   const auto& [hard_state, last] = held.mapped();
@@ -40,14 +55,15 @@ void Durability::Started(const std::string& name, const voter::Voter& voter) {
     Violated(name, fmt::format("with a log up to entry {}; it had acknowledged {}",
                                now.last_index.value(), last.value()));
   }
-  const bool same_term = now.hard_state.term == hard_state.term;
-  if (now.hard_state.term < hard_state.term ||
-      (same_term && now.hard_state.vote != hard_state.vote)) {
-    Violated(name, fmt::format("in term {} with a vote for {}; it had been in term {} and voted "
-                               "for {}",
-                               now.hard_state.term.value(), now.hard_state.vote.value(),
-                               hard_state.term.value(), hard_state.vote.value()));
-  }
+  CheckVote(name, now.hard_state, hard_state.term, hard_state.vote);
+}
+
+void Durability::CheckVote(const std::string& name, const wal::HardState& now, Term term,
+                           NodeId vote) {
+  if (now.term > term || (now.term == term && now.vote == vote)) return;
+  Violated(name, fmt::format("in term {} with a vote for {}; it had been in term {} and voted "
+                             "for {}",
+                             now.term.value(), now.vote.value(), term.value(), vote.value()));
 }
 
 }  // namespace coppice::sim

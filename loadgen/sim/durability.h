@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -22,6 +23,8 @@ class Durability {
   void Turned(const std::string& name, voter::Voter& voter);
   // Before a voter is killed, between two of its turns, with or without its machine's power.
   void Killing(const std::string& name, const voter::Voter& voter);
+  // A message leaves a voter: a vote that it gives must be saved by then.
+  void Sent(const std::string& name, NodeId to, std::string_view message);
   // A voter's process ends, whatever the reason. `applied` is its store's.
   void Ending(const std::string& name, Index applied);
   // It runs again.
@@ -32,10 +35,16 @@ class Durability {
     raft::HardState hard_state;
     Index last;
   };
+  void CheckVote(const std::string& name, const wal::HardState& now, Term term, NodeId vote);
   void Violated(const std::string& name, const std::string& what);
 
   std::vector<Violation>& violations_;
+  struct Vote {
+    Term term;
+    NodeId vote;
+  };
   std::map<std::string, Held> held_;
+  std::map<std::string, Vote> given_;  // the last one of each
   std::map<std::string, Index> applied_;
 };
 

@@ -20,7 +20,7 @@ class MachineTest : public testing::Test {
   Trace trace_;
   Coverage coverage_;
   Network network_{scheduler_, trace_, coverage_, 1};
-  Fabric fabric_{scheduler_, network_, trace_, coverage_, 1, {}, nullptr};
+  Fabric fabric_{scheduler_, network_, trace_, coverage_, 1, {}, nullptr, nullptr};
   MachineClock clock_{scheduler_, 5 * kSecond, 990'000};
   Process process_{fabric_, clock_, {"v1", 0, 1}};
 };

@@ -41,6 +41,15 @@ void DyingInDisk(Plan& plan) {
   plan.operations_per_second = 150;
 }
 
+// Voters that lose their power while one write waits for the sync of another.
+void DyingInSync(Plan& plan) {
+  Only(plan, {FaultKind::kSlowDisk, FaultKind::kPowerLoss}, 600 * kMillisecond);
+  plan.threads = 3;
+  plan.voters = 3;
+  plan.learners = 0;
+  plan.operations_per_second = 150;
+}
+
 // Processes that stand still between reading their clock and taking their input.
 void Pauses(Plan& plan) {
   Only(plan, {FaultKind::kPause}, 300 * kMillisecond);
@@ -118,7 +127,8 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kSyncCoversLater,
      .name = "let a sync cover what was written after it began",
      .by = "U3, Start",
-     .known = 1},
+     .known = 39,
+     .bias = DyingInSync},
     {.mutant = Mutant::kReplyBeforeCommit,
      .name = "reply before commit",
      .by = "U3, U2, U4, U5, Raft: state machine safety",

@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/base/rng.h"
 #include "common/io/loop.h"
 #include "common/node/host.h"
@@ -28,6 +30,8 @@ struct Fabric {
   std::uint64_t seed;
   std::map<std::string, HostId> names;  // addresses: "v1"
   Process* running = nullptr;           // whose turn it is, for the log
+  // A frame between voters leaves the process called `from`, for the node `to`.
+  std::function<void(const std::string& from, NodeId to, std::string_view message)> raft_sent;
 };
 
 // One event loop of a simulated process: its input, and when it turns.

@@ -144,7 +144,21 @@ class SimConnection final : public io::Connection,
     if (!std::exchange(packet_open_, false)) return;
     io::ClosePacket(out_, 0);
     std::string packet = std::exchange(out_, {});
-    if (!process().dead()) network().Send(flow_, *this, std::move(packet), Depart());
+    if (process().dead()) return;
+    TellOfRaft(packet);
+    network().Send(flow_, *this, std::move(packet), Depart());
+  }
+  void TellOfRaft(std::string_view packet) {
+    const Fabric& fabric = process().fabric();
+    if (state_ != State::kOpen || class_ != io::ConnectionClass::kRaft || !fabric.raft_sent) return;
+    std::string_view frames;
+    std::size_t size = 0;
+    COPPICE_CHECK(io::ReadPacket(packet, frames, size) == io::PacketError::kOk);
+    io::Frame frame;
+    while (!frames.empty() && io::ReadFrame(frames, frame)) {
+      if (frame.type != io::FrameType::kRaft) continue;
+      fabric.raft_sent(process().name(), NodeId(peer_.node_id), frame.payload);
+    }
   }
 
   // --- SocketHandler: at the time of arrival, outside of turns.

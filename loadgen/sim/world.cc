@@ -63,9 +63,12 @@ World::World(const Plan& plan, const RunOptions& options)
     : plan_(plan),
       options_(options),
       network_(scheduler_, trace_, coverage_, plan.seed),
-      fabric_{scheduler_, network_, trace_, coverage_, plan.seed, {}, nullptr},
+      fabric_{scheduler_, network_, trace_, coverage_, plan.seed, {}, nullptr, nullptr},
       safety_(coverage_, violations_),
       durability_(violations_) {
+  fabric_.raft_sent = [this](const std::string& from, NodeId to, std::string_view message) {
+    durability_.Sent(from, to, message);
+  };
   OpenTrace();
 }
 
