@@ -8,14 +8,14 @@ namespace coppice::raft {
 
 void SimSafety::Stepped(NodeId node, const Status& before, const Core& core, const Output& out) {
   CheckLog(core, out);
-  CheckApply(out);
+  CheckApply(core.status().term, out);
   CheckLeader(node, before, core, out);
   const Status now = core.status();
   for (Index index = before.commit + 1; index <= now.commit; ++index) {
     const Term term = core.TermAt(index);
     if (term == Term(0)) continue;  // inside an installed snapshot
-    const auto [it, fresh] = committed_.emplace(index, term);
-    COPPICE_CHECK(it->second == term, "one entry is committed at an index");
+    const auto [it, fresh] = committed_.emplace(index, Committed{term, now.term});
+    COPPICE_CHECK(it->second.term == term, "one entry is committed at an index");
   }
   highest_commit_ = std::max(highest_commit_, now.commit);
   CheckReads(out);
@@ -32,9 +32,12 @@ void SimSafety::CheckLeader(NodeId node, const Status& before, const Core& core,
     COPPICE_CHECK(out.append.front()->index() == before.last_index + 1, "Leader Append-Only");
   }
   if (was_leader) return;
-  for (const auto& [index, term] : committed_) {
+  // Of what was committed up to its term: it may be one that is over.
+  for (const auto& [index, committed] : committed_) {
+    if (committed.in > now.term) continue;
     const Term held = core.TermAt(index);
-    COPPICE_CHECK(held == term || (held == Term(0) && index <= now.commit), "Leader Completeness");
+    COPPICE_CHECK(held == committed.term || (held == Term(0) && index <= now.commit),
+                  "Leader Completeness");
   }
 }
 
@@ -50,10 +53,10 @@ void SimSafety::CheckLog(const Core& core, const Output& out) {
   }
 }
 
-void SimSafety::CheckApply(const Output& out) {
+void SimSafety::CheckApply(Term in, const Output& out) {
   for (const EntryPtr& entry : out.apply) {
-    const auto [it, fresh] = committed_.emplace(entry->index(), entry->term());
-    COPPICE_CHECK(it->second == entry->term(), "State Machine Safety");
+    const auto [it, fresh] = committed_.emplace(entry->index(), Committed{entry->term(), in});
+    COPPICE_CHECK(it->second.term == entry->term(), "State Machine Safety");
     highest_commit_ = std::max(highest_commit_, entry->index());
   }
 }

@@ -28,12 +28,16 @@ class SimSafety {
   };
   void CheckLeader(NodeId node, const Status& before, const Core& core, const Output& out);
   void CheckLog(const Core& core, const Output& out);
-  void CheckApply(const Output& out);
+  void CheckApply(Term in, const Output& out);
   void CheckReads(const Output& out);
 
   std::map<Term, NodeId> leaders_;
   std::map<std::pair<Index, Term>, Known> entries_;
-  std::map<Index, Term> committed_;
+  struct Committed {
+    Term term;  // the entry's
+    Term in;    // the term in which it was committed
+  };
+  std::map<Index, Committed> committed_;
   Index highest_commit_;  // of any node: no less than what was acknowledged to any client
   std::map<std::uint64_t, Index> reads_;
   std::size_t reads_answered_ = 0;

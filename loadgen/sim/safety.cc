@@ -50,7 +50,7 @@ void RaftSafety::Observe(const std::string& name, voter::Voter& voter) {
                          "and ends at {}",
                          name, status.term.value(), seen.led_from.value(), now.last_index.value()));
   }
-  CheckCommitted(name, core, seen.commit + 1, status.commit);
+  CheckCommitted(name, core, status.term, seen.commit + 1, status.commit);
   CheckLog(name, core, seen.last < now.last_index ? seen.last : now.last_index, now.last_index);
   seen.term = status.term;
   seen.commit = status.commit;
@@ -72,16 +72,24 @@ void RaftSafety::CheckElection(const std::string& name, const raft::Status& stat
   leader_ = name;
 }
 
+// Thesis figure 3.2: what was committed in a term is in the logs of leaders of later ones. A
+// candidate that stood still may come to lead a term that is over, and lack what came after it.
 void RaftSafety::CheckCompleteness(const std::string& name, const raft::Core& core) {
-  const Index last = core.status().last_index;
-  if (last < highest_commit_) {
+  const raft::Status status = core.status();
+  Index committed;
+  for (const auto& [in, index] : committed_in_) {
+    if (in <= status.term) committed = std::max(committed, index);
+  }
+  if (status.last_index < committed) {
     return Violated(
         "Raft: leader completeness",
         fmt::format("{} leads in term {} with a log that ends at {}; {} was committed", name,
-                    core.status().term.value(), last.value(), highest_commit_.value()));
+                    status.term.value(), status.last_index.value(), committed.value()));
   }
   std::uint64_t left = kLookBack;
-  for (auto it = committed_.rbegin(); it != committed_.rend() && left > 0; ++it, --left) {
+  for (auto it = committed_.rbegin(); it != committed_.rend() && left > 0; ++it) {
+    if (it->second.in > status.term) continue;
+    --left;
     const Term term = core.TermAt(it->first);
     if (term == Term() || term == it->second.term) continue;
     return Violated("Raft: leader completeness",
@@ -90,14 +98,16 @@ void RaftSafety::CheckCompleteness(const std::string& name, const raft::Core& co
   }
 }
 
-void RaftSafety::CheckCommitted(const std::string& name, const raft::Core& core, Index from,
-                                Index to) {
+// The first to know of a commit is the leader that made it, or the same in a later term.
+void RaftSafety::CheckCommitted(const std::string& name, const raft::Core& core, Term in,
+                                Index from, Index to) {
   if (to < from) return;
+  if (to > highest_commit_) committed_in_[in] = highest_commit_ = to;
   std::vector<EntryPtr> entries;
   core.CommittedWindow(from, kWindowBytes, entries);
   for (const EntryPtr& entry : entries) {
     if (entry->index() > to) break;
-    const Committed now{entry->term(), GetLe<std::uint32_t>(entry->record().data() + 4)};
+    const Committed now{entry->term(), GetLe<std::uint32_t>(entry->record().data() + 4), in};
     const auto [at, is_new] = committed_.emplace(entry->index(), now);
     if (is_new || (at->second.term == now.term && at->second.crc == now.crc)) continue;
     Violated("Raft: state machine safety",
@@ -105,7 +115,6 @@ void RaftSafety::CheckCommitted(const std::string& name, const raft::Core& core,
                          "(term {})",
                          name, entry->index().value(), now.term.value(), at->second.term.value()));
   }
-  highest_commit_ = std::max(highest_commit_, to);
 }
 
 void RaftSafety::CheckLog(const std::string& name, const raft::Core& core, Index from, Index to) {

@@ -38,13 +38,15 @@ class RaftSafety {
     Index led_from;  // its last entry when it began to
   };
   struct Committed {
-    Term term;
+    Term term;  // the entry's
     std::uint32_t crc = 0;
+    Term in;  // the term in which it was committed
   };
   void Violated(std::string property, std::string what);
   void CheckElection(const std::string& name, const raft::Status& status);
   void CheckCompleteness(const std::string& name, const raft::Core& core);
-  void CheckCommitted(const std::string& name, const raft::Core& core, Index from, Index to);
+  void CheckCommitted(const std::string& name, const raft::Core& core, Term in, Index from,
+                      Index to);
   void CheckLog(const std::string& name, const raft::Core& core, Index from, Index to);
 
   Coverage& coverage_;
@@ -53,6 +55,7 @@ class RaftSafety {
   std::map<std::string, Seen> seen_;
   std::map<Index, Committed> committed_;
   std::map<std::pair<Index, Term>, Term> before_;  // (index, term) -> the term of the entry before
+  std::map<Term, Index> committed_in_;             // the highest commit index of each term
   Index highest_commit_;
   Term highest_term_;
   std::string leader_;
