@@ -17,7 +17,6 @@ constexpr api::Served kServed{.by = NodeId(9), .staleness = 12'345};
 std::unique_ptr<mvcc::Store> NewStore() {
   mvcc::StoreOptions options;
   options.ring_bytes = 4096;
-  options.value_bytes_max = 1U << 20;
   return mvcc::Store::Open(std::make_unique<mvcc::MemoryBackend>(), options).value();
 }
 

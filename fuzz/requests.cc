@@ -79,7 +79,6 @@ class Replica {
   Replica() {
     mvcc::StoreOptions options;
     options.ring_bytes = 1U << 20;
-    options.value_bytes_max = 1U << 20;
     store_ = mvcc::Store::Open(std::make_unique<mvcc::MemoryBackend>(), options).value();
   }
 

@@ -79,7 +79,7 @@ class RaftDriver final : private io::TurnTask {
     std::vector<raft::Outbound> messages;  // leave once it is durable
     std::optional<raft::Appended> appended;
     std::optional<raft::HardState> hard_state;
-    Time resign_at = 0;
+    Time resign_at;  // of a leader, if it is still out then
   };
 
   void OnTurn(Time now) override;

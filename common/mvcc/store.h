@@ -75,7 +75,6 @@ struct ApplyOutput {
 
 struct StoreOptions {
   std::size_t ring_bytes = 64U << 20;  // recent EventBatches kept for watchers
-  std::size_t value_bytes_max = 0;     // of values kept in memory; 0 = a quarter of memory
   int loops = 1;                       // loops that will read (ids 0..loops-1)
 };
 

@@ -9,7 +9,16 @@ namespace {
 
 // A leader that a change removes steps down, and the election after it takes two timeouts of up to
 // 1 s on clocks that are up to four times too slow; now and then another one, when votes split.
-constexpr Micros kSettle = 15 * kSecond;
+constexpr Micros kSettleMin = 4 * kSecond;
+constexpr Micros kSettleMax = 16 * kSecond;
+
+void Settle(SimCluster& cluster) {
+  const Time until = cluster.now() + kSettleMax;
+  cluster.RunUntil(cluster.now() + kSettleMin);
+  while (cluster.leader() < 0 && cluster.now() < until) {
+    cluster.RunUntil(cluster.now() + kSecond);
+  }
+}
 
 // A change that is safe by itself; whether it is possible now is the leader's to say.
 Configuration RandomChange(const Configuration& now, Rng& rng) {
@@ -132,7 +141,7 @@ void HealAll(SimCluster& cluster) {
   for (int i = 0; i < kNemesisNodes; ++i) {
     if (!cluster.up(i)) cluster.Restart(i);
   }
-  cluster.RunUntil(cluster.now() + kSettle);
+  Settle(cluster);
   // Everybody votes again: out of a joint configuration, into one with all, and out of that.
   Configuration all;
   for (std::uint64_t id = 1; id <= kNemesisNodes; ++id) all.voters.emplace_back(id);
@@ -142,7 +151,7 @@ void HealAll(SimCluster& cluster) {
     Configuration next{now.voters, {}, now.learners};
     if (!now.joint()) next = {all.voters, now.voters, {}};
     if (now != all) cluster.Step(cluster.leader(), ChangeConfig{next, 0});
-    cluster.RunUntil(cluster.now() + kSettle);
+    Settle(cluster);
   }
 }
 
