@@ -435,6 +435,7 @@ void Voter::TickRegistry() {
   keeper_->Expire(now, payloads);
   ProposeRegistry(std::move(payloads));
   TellTailSource();
+  // Entries may be applied in a turn in which nothing else changed: nobody else would say so.
   if (tier_->facts().ready != IsReady()) UpdateFacts();
   // Other voters' connections ask for a round when they have reads; fresh for ever is for learners.
   const bool has_children = tier_->core().tail().learners() > 0;
