@@ -90,7 +90,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   const replica::ReadGate& gate() const { return gate_; }
   Index applied() const { return applied_; }
   Term applied_term() const { return applied_term_; }
-  bool stuck() const { return !batches_.empty(); }  // apply cannot go on
+  bool stuck() const { return !stuck_reason_.ok(); }  // apply cannot go on
   Status stuck_reason() const { return stuck_reason_; }
 
  private:

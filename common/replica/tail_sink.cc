@@ -12,6 +12,8 @@ namespace {
 constexpr int kStuckHeartbeats = 3;  // without a completed round
 constexpr int kOldHeartbeats = 10;   // since the newest completed one was sent
 constexpr int kFailuresMax = 16;
+constexpr int kRoundHeartbeatsMax = 10;  // a round that took longer says nothing about the way
+constexpr int kFruitlessMax = 5;
 
 }  // namespace
 
@@ -122,6 +124,7 @@ void TailSink::Adopt(Time now, const TailState& state, Output& out) {
   if (current_.id != 0) {
     out.notes.push_back(fmt::format("upstream {} left for {}", current_.address, probe_.address));
     out.disconnect.push_back(current_.id);
+    if (round_done_at_ <= current_.since) fruitless_ = std::min(fruitless_ + 1, kFruitlessMax);
   }
   if (cluster_id_ == 0) cluster_id_ = state.cluster_id;
   current_ = std::exchange(probe_, {});
@@ -250,6 +253,8 @@ void TailSink::LearnVoters(const std::vector<std::string>& addresses) {
 void TailSink::On(Time now, const RoundCompleted& in, Output& /*out*/) {
   round_sent_at_ = std::max(round_sent_at_, in.sent_at);
   round_done_at_ = now;
+  round_took_ = std::min(now - in.sent_at, kRoundHeartbeatsMax * config_.heartbeat);
+  fruitless_ = 0;
   if (Peer* peer = Find(current_.address)) peer->failures = 0;
 }
 
@@ -371,10 +376,14 @@ bool TailSink::MayReturn() const {
                      [&](const Peer& peer) { return peer.candidate.address == home_; });
 }
 
+// Longer where rounds take long (links of many milliseconds, relays of relays), and twice as long
+// for each upstream in a row that did not get as far as one: else none ever would.
 Time TailSink::StuckAt() const {
   if (current_.id == 0) return kNever;
-  return std::min(std::max(round_done_at_, current_.since) + kStuckHeartbeats * config_.heartbeat,
-                  std::max(round_sent_at_, current_.since) + kOldHeartbeats * config_.heartbeat);
+  const Micros heartbeat = config_.heartbeat << fruitless_;
+  const Micros stuck = kStuckHeartbeats * std::max(heartbeat, round_took_);
+  return std::min(std::max(round_done_at_, current_.since) + stuck,
+                  std::max(round_sent_at_, current_.since) + kOldHeartbeats * heartbeat);
 }
 
 Time TailSink::NextTry() const {

@@ -32,8 +32,9 @@ struct TailSinkConfig {
 // equals; one that failed waits out its back-off. Refused: one whose path contains this node, one
 // that is too deep, one of another cluster; one without a voter above it is asked last. Switches
 // when the connection dies, or when no round was completed in 3 heartbeats, or only such as were
-// sent more than 10 ago, and another upstream reports a newer one. After Behind a voter fills the
-// gap, then the sink returns to the relay it came from.
+// sent more than 10 ago, and another upstream reports a newer one; later where rounds take long, or
+// where the upstreams before had not completed one either. After Behind a voter fills the gap, then
+// the sink returns to the relay it came from.
 //
 // Pure. Thread: the core loop. `link` names one connection attempt and is never reused.
 class TailSink {
@@ -202,6 +203,8 @@ class TailSink {
   Term leader_term_;
   Time round_sent_at_ = 0;  // of the newest that was completed
   Time round_done_at_ = 0;
+  Micros round_took_ = 0;  // of the last one
+  int fruitless_ = 0;      // upstreams in a row that were left before they had completed one
   bool wants_snapshot_ = false;
   Index last_index_;
   Term last_term_;

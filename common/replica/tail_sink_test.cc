@@ -243,6 +243,26 @@ TEST(TailSink, AnUpstreamWhoseRoundsTakeLongButKeepComingIsKept) {
   EXPECT_FALSE(f.out.connect.empty());
 }
 
+// Seeds 40, 99, 116 and 150: over links of 30 ms no upstream was kept until its first round.
+TEST(TailSink, UpstreamsThatDoNotGetAsFarAsARoundAreGivenMoreTimeEach) {
+  Fixture f;
+  f.Subscribed({Configured("a"), Configured("b")}, {NodeId(1)});
+  for (const Micros patience : {300, 600, 1200, 2400}) {
+    const Time since = f.now;
+    f.out.Clear();
+    const auto probe = f.NextConnect();
+    EXPECT_EQ(f.now, since + patience * kMillisecond);
+    f.Do(Sink::State{probe, f.StateOf({NodeId(2)})});
+    ASSERT_EQ(f.sink.upstream(), probe);
+  }
+  f.now += 350 * kMillisecond;
+  f.Do(Sink::RoundCompleted{f.now - 350 * kMillisecond});
+  f.out.Clear();
+  const Time done = f.now;
+  f.NextConnect();
+  EXPECT_EQ(f.now, done + 650 * kMillisecond) << "10 heartbeats after the round was sent";
+}
+
 TEST(TailSink, BehindTakesTheGapFromAVoterAndReturns) {
   Fixture f;
   const auto link = f.Subscribed({Configured("relay"), {"voter", NodeId(2), true, false}},

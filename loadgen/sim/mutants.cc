@@ -63,13 +63,16 @@ void LostConnections(Plan& plan) {
   plan.latency = 20 * kMillisecond;
 }
 
-// Clients that ask one proxy for the same while the answer takes its time.
-void OneBusyProxy(Plan& plan) {
-  Only(plan, {}, 0);
+// Clients that ask one proxy for the same while its one learner answers late, and others write.
+void OneLateLearner(Plan& plan) {
+  Only(plan, {FaultKind::kSlowLink}, 500 * kMillisecond);
+  plan.learners = 1;
+  plan.learner_parents = {-1};
   plan.proxies = 1;
   plan.clients = 20;
   plan.operations_per_second = 400;
-  plan.latency = 20 * kMillisecond;
+  plan.latency = 500;
+  plan.jitter = 500;
 }
 
 // Watchers that do not read, in every seed.
@@ -96,7 +99,7 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kSkipOwnTermCheck,
      .name = "skip the own-term check of ReadIndex",
      .by = "L1, register, a read sees all acknowledged before it came",
-     .known = 7,
+     .known = 2,
      .bias = ManyLeaders},
     {.mutant = Mutant::kRoundBeforeReceipt,
      .name = "start the quorum round before receipt",
@@ -106,12 +109,12 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kReuseReadId,
      .name = "reuse a ReadIndex id on retry",
      .by = "L1, B1, register",
-     .known = 3,
+     .known = 2,
      .bias = SlowRounds},
     {.mutant = Mutant::kServeBeforeApplied,
      .name = "serve before applied >= index",
      .by = "L1, register",
-     .known = 10},
+     .known = 1},
     {.mutant = Mutant::kStampAfterProbe,
      .name = "stamp `fresh_as_of` after the probe",
      .by = "B1",
@@ -119,7 +122,7 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kTakeRelaysStamp,
      .name = "take the relay's stamp for one's own",
      .by = "B1, L1, register",
-     .known = 1},
+     .known = 2},
     {.mutant = Mutant::kAckBeforeFsync,
      .name = "acknowledge before fsync",
      .by = "U3, Start",
@@ -127,7 +130,7 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kSyncCoversLater,
      .name = "let a sync cover what was written after it began",
      .by = "U3, Start",
-     .known = 39,
+     .known = 7,
      .bias = DyingInSync},
     {.mutant = Mutant::kReplyBeforeCommit,
      .name = "reply before commit",
@@ -166,7 +169,7 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kCompactWrongBoundary,
      .name = "a compaction that keeps the wrong boundary",
      .by = "S2, U4",
-     .known = 4},
+     .known = 5},
     {.mutant = Mutant::kRewriteHeader,
      .name = "rewrite a unary reply's `header.revision` in the proxy",
      .by = "U1, S1",
@@ -174,12 +177,12 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kAdmitByEarlierClock,
      .name = "admit a bounded read by a clock read before it arrived",
      .by = "B1",
-     .known = 20,
+     .known = 17,
      .bias = Pauses},
     {.mutant = Mutant::kServePastBound,
      .name = "route a bounded read to a learner past its bound",
      .by = "B1",
-     .known = 1},
+     .known = 7},
     {.mutant = Mutant::kApplyPastDisk,
      .name = "apply past what the own disk holds",
      .by = "U3, Start",
@@ -201,8 +204,8 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kJoinSentRead,
      .name = "share the answer to a read that was sent before",
      .by = "L1, register",
-     .known = 119,
-     .bias = OneBusyProxy},
+     .known = 35,
+     .bias = OneLateLearner},
     {.mutant = Mutant::kWaitForSlowest,
      .name = "let a full watcher hold back the others",
      .by = "W13",

@@ -211,7 +211,7 @@ bool World::Settle() {
   return false;
 }
 
-// Every store that can be there is, and is the same.
+// Every store that can be there is, is ready, and is the same.
 bool World::Converged(std::string* why) {
   const StoreState* first = nullptr;
   const Aftermath now = Gather();
@@ -220,6 +220,11 @@ bool World::Converged(std::string* why) {
     if (!machine->up() ||
         (machine->tier() != Tier::kProxy && machine->tier_of_store() == nullptr)) {
       if (why != nullptr) *why = machine->name() + " does not run";
+      return false;
+    }
+    node::StoreTier* const tier = machine->tier_of_store();
+    if (tier != nullptr && !tier->facts().ready) {
+      if (why != nullptr) *why = machine->name() + " is not ready";
       return false;
     }
   }
