@@ -13,7 +13,7 @@ PACKAGES=(
   # Libraries of the servers.
   libboost-dev libnghttp2-dev librocksdb-dev libabsl-dev libfmt-dev libspdlog-dev libssl-dev
   libprotobuf-dev protobuf-compiler prometheus-cpp-dev libcli11-dev nlohmann-json3-dev
-  zlib1g-dev libbz2-dev liblz4-dev libsnappy-dev libzstd-dev
+  zlib1g-dev libbz2-dev liblz4-dev libsnappy-dev libzstd-dev libjemalloc-dev
   # The client library's driver, tests and benchmarks.
   libgrpc++-dev protobuf-compiler-grpc libgtest-dev libgmock-dev libbenchmark-dev
   # What the end-to-end tests, the load generator and the plots use.

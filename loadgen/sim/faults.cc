@@ -253,7 +253,8 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       constexpr Operation kOperations[] = {Operation::kSync,          Operation::kSync,
                                            Operation::kWrite,         Operation::kRename,
                                            Operation::kSyncDirectory, Operation::kOpen};
-      disk.FailNth(kOperations[rng.Below(6)], rng.Below(20) + 1,
+      const std::uint64_t nth = rng.Below(20) + 1;
+      disk.FailNth(kOperations[rng.Below(6)], nth,
                    MakeStatus(StatusCode::kInternal, "Input/output error"));
       world_.coverage().Add("disk-operations-made-to-fail");
       return;
@@ -266,9 +267,11 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       machine->disk().SetSyncTime(slow / 4, slow);
       return Later(time, [machine] { machine->disk().SetSyncTime(50, 500); });
     }
-    default:  // kDieInDisk
+    default: {  // kDieInDisk
       // More than one sync can be asked for in a turn: what precedes the last one may be torn.
-      return machine->disk().DieAt(rng.Below(12) + 1, rng.Chance(0.6));
+      const bool power_loss = rng.Chance(0.6);
+      return machine->disk().DieAt(rng.Below(12) + 1, power_loss);
+    }
   }
 }
 

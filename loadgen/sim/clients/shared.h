@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/base/crc32c.h"
 #include "common/base/rng.h"
 #include "loadgen/sim/clients/record.h"
 #include "loadgen/sim/ports.h"
@@ -37,9 +38,7 @@ struct Shared {
   void Saw(Revision revision) { highest = std::max(highest, revision); }
   void Mix(std::uint64_t value) { digest = Mix64(digest ^ value); }
   void Mix(std::string_view bytes) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-    Mix(hash);
+    Mix(static_cast<std::uint64_t>(bytes.size()) << 32 | Crc32c(0, bytes));
   }
 };
 
