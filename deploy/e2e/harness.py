@@ -26,11 +26,19 @@ BIN_DIR = os.environ.get("COPPICE_BIN_DIR", os.path.join(ROOT, "build", "bin"))
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind((HOST, 0))
-        return s.getsockname()[1]
+    """A port that is free now: between the blocks of free_base_port and the range that the kernel
+    hands out, from which any connection made meanwhile could take it."""
+    while True:
+        port = random.randrange(32000, 32768)
+        if port in _given:
+            continue
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind((HOST, port))
+            _given.add(port)
+            return port
 
 
+_given = set()  # by free_port, to this process
 _reserved = {}  # the lock of each block of ports that this process has, by its first port
 
 
