@@ -106,6 +106,7 @@ void IoServices::FactsChanged(const FactsPtr& facts) {
   node_.FactsChanged(facts);
   watches_.SetFacts(facts);
   health_.Update();
+  UpdateFigures();  // whoever sees that it is ready finds them
   if (requests_.connections() == 0) return;
   requests_.Broadcast(io::FrameType::kNodeState, StateBytes());
   if (facts_->registry != nullptr && facts_->registry_version != registry_sent_) {
@@ -114,16 +115,20 @@ void IoServices::FactsChanged(const FactsPtr& facts) {
   }
 }
 
-void IoServices::Tick() {
-  timer_ = loop_.RunAt(loop_.now() + kStateInterval, [this] { Tick(); });
-  if (requests_.connections() > 0) {
-    requests_.Broadcast(io::FrameType::kNodeState, StateBytes());
-  }
+void IoServices::UpdateFigures() {
   const mvcc::ReadView& view = store_.View(index_);
   figures_.applied.store(view.applied.value(), std::memory_order_relaxed);
   figures_.revision.store(view.revision, std::memory_order_relaxed);
   figures_.fresh_as_of.store(view.fresh_as_of, std::memory_order_relaxed);
   figures_.received.store(requests_.received(), std::memory_order_relaxed);
+}
+
+void IoServices::Tick() {
+  timer_ = loop_.RunAt(loop_.now() + kStateInterval, [this] { Tick(); });
+  if (requests_.connections() > 0) {
+    requests_.Broadcast(io::FrameType::kNodeState, StateBytes());
+  }
+  UpdateFigures();
   const Micros since = loop_.now() - counted_at_;
   if (since < kSecond) return;
   const std::uint64_t count = metrics_.requests() + requests_.received();

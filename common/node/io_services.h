@@ -36,7 +36,7 @@ struct IoSettings {
 };
 
 // Of the view that this loop answers from, and of what proxies and other nodes asked of it, as of
-// its last tick. The loop writes, any thread reads.
+// its last tick, or change of facts. The loop writes, any thread reads.
 struct ViewFigures {
   std::atomic<std::uint64_t> applied{0};
   std::atomic<std::int64_t> revision{0};
@@ -77,6 +77,7 @@ class IoServices final : public IoPort {
 
  private:
   void Tick();
+  void UpdateFigures();
   void WaitIdle(Time until, std::function<void()> done);
   std::string StateBytes();
   void Greet(io::Connection& connection);

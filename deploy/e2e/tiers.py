@@ -62,6 +62,18 @@ def gauges(cluster):
         assert name == "v1" or 0 <= float(values["coppice_staleness_seconds"]) < 2, values
 
 
+def gauges_from_the_start(cluster):
+    """A node that says it is ready has its gauges."""
+    for name in ("l1", "v1"):
+        for _ in range(3):
+            cluster.kill(name)
+            cluster.start(name)
+            harness.eventually(lambda: cluster.not_ready(name) is None, 15, 0.002)
+            body = harness.http_get(cluster.node(name).metrics, "/metrics")[1]
+            values = dict(re.findall(r"^(\w+) ([-\d.e+]+)$", body, re.M))
+            assert float(values["coppice_revision"]) > 1, f"{name}: {values}"
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
         fields = f.read().rpartition(")")[2].split()
@@ -85,7 +97,8 @@ def main():
             for name, case in (("put, get, txn, watch", smoke),
                                ("session revision", session_revision),
                                ("consistency and trailers", trailers), ("gauges", gauges),
-                               ("idle", idle)):
+                               ("idle", idle),
+                               ("gauges from the start", gauges_from_the_start)):
                 results.case(f"--threads={threads}: {name}", case, cluster)
     return results.close()
 
