@@ -295,12 +295,17 @@ class Rig:
     def check_hashes(self):
         """Every voter and learner has the same history up to one revision."""
         same = eventually(lambda: len(set(self.revisions().values())) == 1)
+        self.expect("every node has the same hash at one revision", self.same_hashes() and same)
+
+    def same_hashes(self):
+        """Whether all have one hash at the lowest of their revisions; says what they have if not."""
         revisions = self.revisions()
-        hashes = {n: self.hash_kv(n, int(min(revisions.values()))) for n in revisions}
-        good = same and None not in hashes.values() and len(set(hashes.values())) == 1
+        lowest = int(min(revisions.values()))  # hashkv takes 0 for the newest of each
+        hashes = {n: self.hash_kv(n, lowest) for n in revisions}
+        good = lowest > 0 and None not in hashes.values() and len(set(hashes.values())) == 1
         if not good:
             print(f"revisions {revisions}, hashes {hashes}", flush=True)
-        self.expect("every node has the same hash at one revision", good)
+        return good
 
     def hash_kv(self, name, revision):
         done = subprocess.run([os.path.join(BIN, "coppicectl"),
