@@ -321,5 +321,3 @@ BENCHMARK(BM_Restart)->Arg(0)->Arg(kKeys)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace coppice::mvcc
-
-BENCHMARK_MAIN();

@@ -1,4 +1,5 @@
 #include "common/base/log.h"
+#include "common/node/allocator.h"
 #include "common/node/logging.h"
 #include "common/node/posix_host.h"
 #include "proxy/flags.h"
@@ -6,6 +7,7 @@
 
 int main(int argc, char** argv) {
   using namespace coppice;
+  node::UseHugePages();
   proxy::ProxyOptions options;
   if (const auto code = proxy::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);

@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/io/posix_disk.h"
 #include "common/mvcc/rocksdb_backend.h"
+#include "common/node/allocator.h"
 #include "common/node/logging.h"
 #include "common/node/posix_host.h"
 #include "voter/flags.h"
@@ -10,6 +11,7 @@
 
 int main(int argc, char** argv) {
   using namespace coppice;
+  node::UseHugePages();
   voter::VoterOptions options;
   if (const auto code = voter::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
