@@ -10,8 +10,10 @@ taken, and its version says so.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -85,13 +87,16 @@ def version_of(binary):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind((HOST, 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that are free now, below the range from which the kernel gives one to any connection
+    that is made before etcd listens."""
+    ports = []
+    for port in random.sample(range(32000, 32768), 768):
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind((HOST, port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise PeerError(f"no {count} free ports between 32000 and 32767")
 
 
 class Etcd:
