@@ -14,6 +14,8 @@ namespace coppice::voter {
 namespace {
 
 constexpr Micros kRegistryTick = 50 * kMillisecond;
+constexpr Micros kRefresh = 100 * kMillisecond;  // of freshness, with learners below
+constexpr Micros kRefreshAlone = 1000 * kMillisecond;
 constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
 constexpr std::uint64_t kNoToken = UINT64_MAX;
 constexpr std::uint64_t kDiskReserve = 64U << 20;  // bytes kept back for deletes and compactions
@@ -437,9 +439,10 @@ void Voter::TickRegistry() {
   TellTailSource();
   // Entries may be applied in a turn in which nothing else changed: nobody else would say so.
   if (tier_->facts().ready != IsReady()) UpdateFacts();
-  // Other voters' connections ask for a round when they have reads; fresh for ever is for learners.
+  // Learners are to be fresh at any time. A voter by itself asks when it has reads, and else just
+  // often enough for its staleness to mean something to who looks at it.
   const bool has_children = tier_->core().tail().learners() > 0;
-  tier_->core().Gate(replica::ReadGate::SetRefresh{has_children ? 100 * kMillisecond : 0});
+  tier_->core().Gate(replica::ReadGate::SetRefresh{has_children ? kRefresh : kRefreshAlone});
   runtime_.core().RunAt(now + kRegistryTick, [this] { TickRegistry(); });
 }
 

@@ -64,7 +64,7 @@ class ReadGate {
   struct Applied {
     Index index;
   };
-  struct SetRefresh {  // a voter turns it on while it has children or proxies
+  struct SetRefresh {  // a voter's: oftener while it has children
     Micros interval = 0;
   };
   struct Resumed {};  // the machine may have been suspended with the clock standing still

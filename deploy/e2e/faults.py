@@ -188,6 +188,30 @@ def shows_all(cluster):
     cluster.wait_ready(["l1"])
 
 
+def stays_fresh(cluster):
+    """Each node's staleness stands for something although nobody reads: it comes down again, on a
+    voter that no learner hangs on as well."""
+    def staleness(node):
+        body = harness.http_get(node.metrics, "/metrics")[1]
+        return float(re.search(r"^coppice_staleness_seconds (\S+)$", body, re.M).group(1))
+
+    for node in cluster.nodes():
+        if node.role == "proxy":
+            continue
+        highest = 0.0
+
+        def came_down(node=node):
+            nonlocal highest
+            now = staleness(node)
+            if 0 <= now < highest:
+                return True
+            highest = max(highest, now)
+            return False
+        for _ in range(3):  # once could be of the start
+            highest = 0.0
+            harness.eventually(came_down)
+
+
 def main():
     results = harness.Results()
     with harness.coppice(3, 2, 1) as cluster:
@@ -206,6 +230,7 @@ def main():
                     print(cluster.last_lines(name), flush=True)
         results.case("a watch through the proxy survives learners", watch_survives, cluster)
         results.case("coppicectl cluster shows each process's own row", shows_all, cluster)
+        results.case("staleness without reads", stays_fresh, cluster)
         results.case("SIGTERM with open watches", terminates, cluster)
     return results.close()
 
