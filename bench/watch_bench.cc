@@ -1,7 +1,6 @@
 // The watch path: matching, delivery to watchers, memory of idle ones.
 
 #include <benchmark/benchmark.h>
-#include <malloc.h>
 
 #include <cstdint>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "common/base/coding.h"
 #include "common/mvcc/record.h"
 #include "common/mvcc/store.h"
+#include "common/node/allocator.h"
 #include "common/replica/watch_hub.h"
 
 namespace coppice {
@@ -135,9 +135,9 @@ BENCHMARK(BM_WatchDeliverOwn)->Name("BM_WatchDeliver/own_stream");
 // Heap per idle watcher of one key on a shared stream, the session's share included.
 void BM_IdleWatcherBytes(benchmark::State& state) {
   for (auto _ : state) {
-    const std::size_t before = mallinfo2().uordblks;
+    const std::size_t before = node::AllocatedByThread();
     const Bench bench(1, 10'000, true);
-    state.counters["bytes"] = static_cast<double>(mallinfo2().uordblks - before) / 10'000;
+    state.counters["bytes"] = static_cast<double>(node::AllocatedByThread() - before) / 10'000;
   }
 }
 BENCHMARK(BM_IdleWatcherBytes)->Iterations(1);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
 // jemalloc reads it before main. By default it has four arenas a CPU; threads that share four have
@@ -17,6 +18,13 @@ constexpr int kArenas = 4;
 
 extent_hooks_t* g_default = nullptr;  // written before there are threads
 std::atomic<std::size_t> g_mapped{0};
+
+std::uint64_t Read(const char* name) {
+  std::uint64_t value = 0;
+  std::size_t size = sizeof(value);
+  (void)mallctl(name, &value, &size, nullptr, 0);
+  return value;
+}
 
 void* Map(extent_hooks_t* /*hooks*/, void* at, std::size_t size, std::size_t alignment, bool* zero,
           bool* commit, unsigned arena) {
@@ -42,6 +50,10 @@ void UseHugePages() {
     const std::string name = "arena." + std::to_string(i) + ".extent_hooks";
     (void)mallctl(name.c_str(), nullptr, nullptr, &ours, sizeof(void*));
   }
+}
+
+std::size_t AllocatedByThread() {
+  return Read("thread.allocated") - Read("thread.deallocated");
 }
 
 }  // namespace coppice::node

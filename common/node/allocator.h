@@ -15,4 +15,8 @@ constexpr std::size_t kSmallPagesBelow = std::size_t{32} << 20;
 // off this changes nothing. Thread: main, before any other is started.
 void UseHugePages();
 
+// Bytes that the calling thread has allocated so far, less those that it has freed; 0 with a
+// sanitizer. For benchmarks.
+std::size_t AllocatedByThread();
+
 }  // namespace coppice::node

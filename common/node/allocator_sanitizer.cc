@@ -4,4 +4,8 @@ namespace coppice::node {
 
 void UseHugePages() {}
 
+std::size_t AllocatedByThread() {
+  return 0;
+}
+
 }  // namespace coppice::node

@@ -45,5 +45,13 @@ TEST(Allocator, HugePagesOnceTheProcessIsLarge) {
   EXPECT_TRUE(Advised(blocks.back()->data()));
 }
 
+TEST(Allocator, CountsWhatAThreadHas) {
+  const std::size_t before = AllocatedByThread();
+  auto block = std::make_unique<Block>(100'000);
+  EXPECT_GE(AllocatedByThread(), before + 100'000);
+  block.reset();
+  EXPECT_EQ(AllocatedByThread(), before);
+}
+
 }  // namespace
 }  // namespace coppice::node
