@@ -186,7 +186,7 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.hello.role = io::ProcessRole::kVoter;
   options.core.gate.boot_nonce = boot_nonce_;
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
-  options.core.gate.refresh_interval = 0;  // until it has children (TellTailSource)
+  options.core.gate.refresh_interval = 0;  // until the first TickRegistry
   options.core.gate.election_timeout = options_.election_timeout;
   options.tuning = options_.tuning;
   options.core.flush_interval = options_.tuning.flush_interval;

@@ -14,7 +14,7 @@ const char* malloc_conf = "narenas:4";
 namespace coppice::node {
 namespace {
 
-constexpr int kArenas = 4;
+constexpr int kArenas = 4;  // as malloc_conf says
 
 extent_hooks_t* g_default = nullptr;  // written before there are threads
 std::atomic<std::size_t> g_mapped{0};

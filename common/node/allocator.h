@@ -12,7 +12,7 @@ constexpr std::size_t kSmallPagesBelow = std::size_t{32} << 20;
 
 // Asks the kernel to back with huge pages (Linux: transparent_hugepage, "always" or "madvise") what
 // the allocator maps once the process has mapped kSmallPagesBelow bytes. Where the machine has them
-// off this changes nothing. Thread: main, before any other is started.
+// off, or jemalloc refuses, this changes nothing. Thread: main, before any other is started.
 void UseHugePages();
 
 // Bytes that the calling thread has allocated so far, less those that it has freed; 0 with a

@@ -269,7 +269,7 @@ TEST(ReadGate, AnIdleGateRefreshesAtItsIntervalAndOtherRoundsCountAsRefresh) {
   EXPECT_TRUE(f.out.send[0].relaxed);
 }
 
-TEST(ReadGate, AVoterThatNobodyAsksSendsNoRounds) {
+TEST(ReadGate, WithoutARefreshIntervalNoRoundGoesUnasked) {
   Fixture f;
   f.Warm();
   EXPECT_EQ(f.gate.NextDeadline(), kNever);
