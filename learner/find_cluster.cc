@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
 #include <optional>
 #include <utility>
 
@@ -91,6 +93,13 @@ StatusOr<std::uint64_t> FindCluster(node::Host& host, const io::TransportOptions
   const std::unique_ptr<io::Loop> loop = host.MakeLoop("find");
   ClusterFinder finder(host, *loop, transport, upstream);
   std::optional<StatusOr<std::uint64_t>> found;
+  boost::asio::signal_set signals(loop->context(), SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code& error, int number) {
+    if (error) return;
+    COPPICE_LOG(kInfo, "signal {}: stopping", number);
+    found = MakeStatus(StatusCode::kCancelled, "stopped before an upstream was found");
+    loop->Stop();
+  });
   loop->Post([&] {
     finder.Start([&](StatusOr<std::uint64_t> cluster_id) {
       found = std::move(cluster_id);

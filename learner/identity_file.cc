@@ -18,10 +18,7 @@ StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory, No
   auto file = disk.Open(path, io::Disk::Mode::kMustExist);
   if (!file.ok()) {
     if (file.status().code() != StatusCode::kNotFound) return file.status();
-    Identity fresh;
-    fresh.id = fresh_id;
-    COPPICE_RETURN_IF_ERROR(SaveIdentity(disk, directory, fresh));
-    return fresh;
+    return Identity{fresh_id, 0};
   }
   std::string bytes;
   COPPICE_RETURN_IF_ERROR((*file)->ReadAt(0, kSize + 1, bytes));

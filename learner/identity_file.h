@@ -15,8 +15,8 @@ struct Identity {
   std::uint64_t cluster_id = 0;  // 0 = it has never heard of one
 };
 
-// Reads DIRECTORY/identity; takes `fresh_id` and writes the file if there is none. A file that does
-// not read as one is DataLoss, and is left as it is.
+// Reads DIRECTORY/identity; `fresh_id` of no cluster if there is none. A file that does not read as
+// one is DataLoss. Changes nothing.
 StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory, NodeId fresh_id);
 // Replaces it, durably.
 Status SaveIdentity(io::Disk& disk, const std::string& directory, const Identity& identity);

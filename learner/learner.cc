@@ -31,32 +31,42 @@ StatusOr<std::unique_ptr<Learner>> Learner::Open(const LearnerOptions& options, 
 
 Status Learner::Init() {
   node::Host& host = runtime_.host();
-  io::Disk& disk = *storage_.disk;
   boot_nonce_ = host.RandomId();
   boot_time_ = host.clock().UnixMicros();
-  if (disk.Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
+  if (storage_.disk->Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
     return MakeStatus(StatusCode::kFailedPrecondition,
                       options_.data_dir +
                           " is the data directory of a voter: set --data-dir to "
                           "this learner's own");
   }
-  COPPICE_RETURN_IF_ERROR(disk.CreateDirectories(options_.data_dir));
-  COPPICE_ASSIGN_OR_RETURN(lock_, disk.Lock(options_.data_dir + "/lock"));
-  COPPICE_ASSIGN_OR_RETURN(identity_,
-                           LoadIdentity(disk, options_.data_dir, NodeId(host.RandomId())));
-  io::TransportOptions transport;
-  transport.hello.node_id = identity_.id.value();
-  transport.hello.boot_nonce = boot_nonce_;
-  transport.hello.role = io::ProcessRole::kLearner;
-  transport.hello.cluster_id = identity_.cluster_id;
-  transport.peer_secret = options_.flags.peer_secret;
-  if (identity_.cluster_id == 0) {
-    COPPICE_ASSIGN_OR_RETURN(identity_.cluster_id, FindCluster(host, transport, options_.upstream));
-    COPPICE_RETURN_IF_ERROR(SaveIdentity(disk, options_.data_dir, identity_));
-  }
+  COPPICE_RETURN_IF_ERROR(FindIdentity());
   COPPICE_ASSIGN_OR_RETURN(auto store, OpenStore());
   Wire(std::move(store));
   return tier_->ListenForPeers();
+}
+
+// Nothing is made on disk before the cluster is known: a learner whose upstream cannot be reached
+// leaves nothing behind.
+Status Learner::FindIdentity() {
+  node::Host& host = runtime_.host();
+  io::Disk& disk = *storage_.disk;
+  COPPICE_ASSIGN_OR_RETURN(Identity known,
+                           LoadIdentity(disk, options_.data_dir, NodeId(host.RandomId())));
+  if (known.cluster_id == 0) {
+    io::TransportOptions transport;
+    transport.hello.node_id = known.id.value();
+    transport.hello.boot_nonce = boot_nonce_;
+    transport.hello.role = io::ProcessRole::kLearner;
+    transport.peer_secret = options_.flags.peer_secret;
+    COPPICE_ASSIGN_OR_RETURN(known.cluster_id, FindCluster(host, transport, options_.upstream));
+  }
+  COPPICE_RETURN_IF_ERROR(disk.CreateDirectories(options_.data_dir));
+  COPPICE_ASSIGN_OR_RETURN(lock_, disk.Lock(options_.data_dir + "/lock"));
+  // Read again now that the directory is this process's: another may have had it meanwhile.
+  COPPICE_ASSIGN_OR_RETURN(identity_, LoadIdentity(disk, options_.data_dir, known.id));
+  if (identity_.cluster_id != 0) return OkStatus();
+  identity_ = known;
+  return SaveIdentity(disk, options_.data_dir, identity_);
 }
 
 StatusOr<std::unique_ptr<mvcc::Store>> Learner::OpenStore() {

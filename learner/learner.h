@@ -53,6 +53,7 @@ class Learner {
  private:
   Learner(const LearnerOptions& options, node::Host& host, node::Storage storage);
   Status Init();
+  Status FindIdentity();
   StatusOr<std::unique_ptr<mvcc::Store>> OpenStore();
   void Wire(std::unique_ptr<mvcc::Store> store);
   void WireTail();

@@ -1,5 +1,6 @@
 #include "common/base/log.h"
 #include "common/node/allocator.h"
+#include "common/node/listen_check.h"
 #include "common/node/logging.h"
 #include "common/node/posix_host.h"
 #include "proxy/flags.h"
@@ -13,7 +14,9 @@ int main(int argc, char** argv) {
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
   node::PosixHost host;
   proxy::Proxy proxy(options, host);
-  if (const Status status = proxy.ListenForClients(); !status.ok()) {
+  Status status = node::CheckListening(options.flags, {});
+  if (status.ok()) status = proxy.ListenForClients();
+  if (!status.ok()) {
     COPPICE_LOG(kError, "cannot start: {}", MessageOf(status));
     return 1;
   }

@@ -4,6 +4,7 @@
 #include "common/io/posix_disk.h"
 #include "common/mvcc/rocksdb_backend.h"
 #include "common/node/allocator.h"
+#include "common/node/listen_check.h"
 #include "common/node/logging.h"
 #include "common/node/posix_host.h"
 #include "voter/flags.h"
@@ -15,6 +16,11 @@ int main(int argc, char** argv) {
   voter::VoterOptions options;
   if (const auto code = voter::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
+  if (const Status free = node::CheckListening(options.flags, options.listen_peer_urls);
+      !free.ok()) {
+    COPPICE_LOG(kError, "cannot start: {}", MessageOf(free));
+    return 1;
+  }
   node::PosixHost host;
   io::PosixDisk disk;
   const node::Storage storage{&disk,

@@ -240,8 +240,11 @@ StatusOr<std::unique_ptr<KvBackend>> OpenRocksDb(const std::string& path,
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   Disk disk;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(DbOptions(options, *disk.env), path, families, &handles, &db);
+  // RocksDB would make it too, but logs an error that it was not there.
+  rocksdb::Status status = disk.env->CreateDirIfMissing(path);
+  if (status.ok()) {
+    status = rocksdb::DB::Open(DbOptions(options, *disk.env), path, families, &handles, &db);
+  }
   // Its lock comes back as one as well.
   if (status.IsIOError() && !status.IsNoSpace()) {
     return MakeStatus(StatusCode::kUnavailable, MessageOf(ToStatus(status)));

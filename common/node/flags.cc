@@ -115,7 +115,9 @@ std::optional<int> ParseCommandLine(CLI::App& app, int argc, const char* const* 
   } catch (const CLI::Success& done) {
     return app.exit(done);  // prints the help or the version
   } catch (const CLI::ParseError& error) {
-    return FlagError(MakeStatus(StatusCode::kInvalidArgument, error.what()));
+    return FlagError(
+        MakeStatus(StatusCode::kInvalidArgument,
+                   std::string(error.what()) + "; " + app.get_name() + " --help lists the flags"));
   }
 }
 

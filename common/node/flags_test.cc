@@ -69,10 +69,11 @@ TEST(Flags, AValueThatIsNoGoodIsOneLineThatNamesTheFlag) {
   }
 }
 
-TEST(Flags, AnUnknownFlagIsAnError) {
+TEST(Flags, AnUnknownFlagIsAnErrorThatSaysWhereTheKnownOnesAre) {
   const Parsed parsed({"--no-such-flag"});
   EXPECT_EQ(parsed.code, 2);
   EXPECT_NE(parsed.error.find("--no-such-flag"), std::string::npos) << parsed.error;
+  EXPECT_NE(parsed.error.find("coppice-test --help"), std::string::npos) << parsed.error;
 }
 
 TEST(Flags, HelpAndVersionAreNoErrors) {

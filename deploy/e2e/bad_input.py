@@ -50,7 +50,7 @@ def refused(command, code, *words, folder=None):
 def wrong_flags(role):
     need = [] if role == "voter" else ["--name=x", "--upstream=http://127.0.0.1:1"]
     for flags, words in (
-            (["--no-such-flag"], ["--no-such-flag"]),
+            (["--no-such-flag"], ["--no-such-flag", f"coppice-{role} --help"]),
             (["--listen-client-urls=127.0.0.1"], ["--listen-client-urls", "127.0.0.1"]),
             (["--listen-client-urls=https://127.0.0.1:1"], ["--listen-client-urls", "TLS"]),
             (["--listen-client-urls=http://127.0.0.1:1?consistency=foo"], ["consistency", "foo"]),
@@ -77,19 +77,37 @@ def contradictory_flags():
 
 
 def port_in_use(role):
+    """Whichever address is taken: the program says which and leaves nothing behind."""
+    flags = ["--listen-client-urls", "--listen-metrics-urls"]
+    if role != "proxy":
+        flags.append("--listen-peer-urls")
     with socket.socket() as taken, harness.coppice(1) as cluster:
         taken.bind((harness.HOST, 0))
         taken.listen()
-        url = f"http://{harness.HOST}:{taken.getsockname()[1]}"
-        command = [binary(role), "--name=x", f"--listen-client-urls={url}"]
-        if role != "proxy":
-            command += [f"--listen-peer-urls=http://{harness.HOST}:{harness.free_port()}"]
-        if role != "voter":
-            command += [f"--upstream=http://{cluster.node('v1').peer}"]
-        with tempfile.TemporaryDirectory(prefix="coppice-e2e-") as folder:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=15,
-                                  check=False)
-        assert done.returncode == REFUSED and "cannot listen on" in done.stderr, done
+        address = f"{harness.HOST}:{taken.getsockname()[1]}"
+        for flag in flags:
+            urls = {f: f"http://{harness.HOST}:{harness.free_port()}" for f in flags}
+            urls[flag] = f"http://{address}"
+            command = [binary(role), "--name=x"] + [f"{f}={url}" for f, url in urls.items()]
+            if role != "voter":
+                command.append(f"--upstream=http://{cluster.node('v1').peer}")
+            leaves_nothing(command, f"cannot listen on {address}", "choose another port")
+
+
+def address_given_twice():
+    url = f"http://{harness.HOST}:{harness.free_port()}"
+    leaves_nothing([binary("voter"), "--name=x", f"--listen-client-urls={url}",
+                    f"--listen-peer-urls={url}"], url, "given twice")
+
+
+def leaves_nothing(command, *words):
+    """The program is refused with `words` and has made no file or folder, not even a lock."""
+    with tempfile.TemporaryDirectory(prefix="coppice-e2e-") as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=15,
+                              check=False)
+        assert done.returncode == REFUSED and all(w in done.stderr for w in words), (words, done)
+        assert len(done.stderr.splitlines()) == 1, f"more than one line: {done}"
+        assert os.listdir(folder) == [], f"{command}: left {os.listdir(folder)}"
 
 
 def data_directories():
@@ -189,7 +207,9 @@ def unreachable_upstream(role):
             assert harness.http_get(metrics, "/readyz")[0] != 200
         finally:
             process.terminate()
-            process.wait(10)
+            code = process.wait(10)
+        assert code == 0, f"SIGTERM: exit code {code}"
+        assert os.listdir(folder) == ["log"], f"left {os.listdir(folder)}"
 
 
 # --- Requests.
@@ -282,6 +302,7 @@ def main():
         results.case(f"{role}: wrong flags", wrong_flags, role)
         results.case(f"{role}: port in use", port_in_use, role)
     results.case("contradictory flags", contradictory_flags)
+    results.case("voter: an address given twice", address_given_twice)
     results.case("data directories that are another's or damaged", data_directories)
     results.case("learner: an upstream of another cluster", upstream_of_another_cluster)
     for role in ("learner", "proxy"):

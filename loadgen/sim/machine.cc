@@ -138,14 +138,9 @@ void Machine::StartVoter() {
 }
 
 void Machine::StartLearner() {
-  Status status = disk_.CreateDirectories(kDataDir);
-  learner::Identity identity;
-  if (status.ok()) {
-    auto loaded = learner::LoadIdentity(disk_, kDataDir, NodeId(process_->RandomId()));
-    if (loaded.ok()) identity = *loaded;
-    status = loaded.status();
-  }
-  if (!status.ok()) return Refuse(status);
+  const auto loaded = learner::LoadIdentity(disk_, kDataDir, NodeId(process_->RandomId()));
+  if (!loaded.ok()) return Refuse(loaded.status());
+  const learner::Identity identity = *loaded;
   if (identity.cluster_id != 0) return OpenLearner(identity.cluster_id);
   // As learner::FindCluster does, but without a thread that waits.
   io::TransportOptions transport;
@@ -166,7 +161,8 @@ void Machine::StartLearner() {
         if (!found.ok()) return Refuse(found.status());
         learner::Identity known = identity;
         known.cluster_id = *found;
-        const Status saved = learner::SaveIdentity(disk_, kDataDir, known);
+        Status saved = disk_.CreateDirectories(kDataDir);
+        if (saved.ok()) saved = learner::SaveIdentity(disk_, kDataDir, known);
         if (!saved.ok()) return Refuse(saved);
         fabric_.running = process_.get();
         OpenLearner(*found);
