@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/node/data_dir.h"
 #include "learner/find_cluster.h"
 
 namespace coppice::learner {
@@ -33,12 +34,7 @@ Status Learner::Init() {
   node::Host& host = runtime_.host();
   boot_nonce_ = host.RandomId();
   boot_time_ = host.clock().UnixMicros();
-  if (storage_.disk->Open(options_.data_dir + "/member/lock", io::Disk::Mode::kMustExist).ok()) {
-    return MakeStatus(StatusCode::kFailedPrecondition,
-                      options_.data_dir +
-                          " is the data directory of a voter: set --data-dir to "
-                          "this learner's own");
-  }
+  COPPICE_RETURN_IF_ERROR(node::CheckLearnerDirectory(*storage_.disk, options_.data_dir));
   COPPICE_RETURN_IF_ERROR(FindIdentity());
   COPPICE_ASSIGN_OR_RETURN(auto store, OpenStore());
   Wire(std::move(store));

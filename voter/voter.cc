@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/node/data_dir.h"
 #include "common/node/identity.h"
 
 namespace coppice::voter {
@@ -83,12 +84,7 @@ Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& s
 StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
                                            std::unique_ptr<wal::Wal>& wal) {
   const std::string member = options_.data_dir + "/member";
-  if (storage_.disk->Open(options_.data_dir + "/identity", io::Disk::Mode::kMustExist).ok()) {
-    return MakeStatus(StatusCode::kFailedPrecondition,
-                      fmt::format("{} is the data directory of a learner: set --data-dir to this "
-                                  "voter's own",
-                                  options_.data_dir));
-  }
+  COPPICE_RETURN_IF_ERROR(node::CheckVoterDirectory(*storage_.disk, options_.data_dir));
   COPPICE_RETURN_IF_ERROR(storage_.disk->CreateDirectories(member));
   COPPICE_ASSIGN_OR_RETURN(lock_, storage_.disk->Lock(member + "/lock"));
   // The log first: it knows whose directory this is, and refuses before the store is touched.

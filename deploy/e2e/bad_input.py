@@ -21,13 +21,14 @@ def binary(role):
 
 
 def tree(folder):
-    """What the folder holds, file by file, but for lock files and RocksDB's own journal of events."""
+    """What the folder holds, file by file; of lock files, which name their last holder, the names."""
     out = {}
-    for root, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith("LOG") or name.lower() == "lock":
-                continue
+    for root, folders, names in os.walk(folder):
+        for name in folders + names:
             path = os.path.join(root, name)
+            if name in folders or name.lower() == "lock":
+                out[os.path.relpath(path, folder)] = None
+                continue
             with open(path, "rb") as f:
                 out[os.path.relpath(path, folder)] = hashlib.sha256(f.read()).hexdigest()
     return out
@@ -119,10 +120,20 @@ def data_directories():
         voter, learner = (cluster.command(cluster.node(n)) for n in ("v1", "l1"))
         for change, words in (
                 ({"--initial-cluster-token": "another"}, ["is the log of node"]),
-                ({"--data-dir": learner[learner.index("--data-dir") + 1]}, ["cannot start"])):
+                ({"--data-dir": learner[learner.index("--data-dir") + 1]}, ["of a learner"])):
             refused(changed(voter, change), REFUSED, *words, folder=cluster.folder)
         refused(changed(learner, {"--data-dir": voter[voter.index("--data-dir") + 1]}), REFUSED,
-                "cannot start", folder=cluster.folder)
+                "of a voter", folder=cluster.folder)
+        etcd = os.path.join(cluster.folder, "etcd")
+        os.makedirs(os.path.join(etcd, "member", "snap"))
+        shutil.copytree(os.path.join(cluster.folder, "v1", "member", "wal"),
+                        os.path.join(etcd, "member", "wal"))
+        os.remove(os.path.join(etcd, "member", "wal", "LOCK"))
+        open(os.path.join(etcd, "member", "snap", "db"), "wb").close()
+        for command in (voter, learner):
+            refused(changed(command, {"--data-dir": etcd}), REFUSED, "of an etcd server",
+                    folder=cluster.folder)
+        log_taken_away(cluster, voter)
         unusable = os.path.join(cluster.folder, "file")
         with open(unusable, "w", encoding="utf-8") as f:
             f.write("not a directory")
@@ -134,6 +145,14 @@ def data_directories():
             cluster.start(name)
         cluster.wait_ready(["v1", "l1"])
         assert ctl(cluster.node("l1").client, "get", "a").stdout == "a\n1\n"
+
+
+def log_taken_away(cluster, voter):
+    """A new log in its place would forget what this voter has promised."""
+    log = os.path.join(cluster.folder, "v1", "member", "wal")
+    os.rename(log, log + ".away")
+    refused(voter, REFUSED, "put the log back", folder=cluster.folder)
+    os.rename(log + ".away", log)
 
 
 def spoilt_files(cluster, voter, learner):
