@@ -58,13 +58,13 @@ std::vector<std::size_t> Widths(const std::vector<std::string>& heads,
   return widths;
 }
 
+}  // namespace
+
 std::string Upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;
 }
-
-}  // namespace
 
 std::string Quote(std::string_view bytes) {
   std::string out = "\"";

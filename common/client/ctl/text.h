@@ -16,6 +16,8 @@ bool Unquote(std::string_view& text, std::string& out);
 // \x66\x6f\x6f
 std::string HexEscape(std::string_view bytes);
 std::string Base64(std::string_view bytes);
+// "ascend" -> "ASCEND", ASCII only
+std::string Upper(std::string text);
 // 20480 -> "20 kB" (powers of 1000, as go-humanize's Bytes)
 std::string HumanBytes(std::uint64_t bytes);
 // time.Duration's String: 1.5ms, 2m3s is never needed
