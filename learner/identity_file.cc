@@ -4,6 +4,7 @@
 
 #include "common/base/coding.h"
 #include "common/base/crc32c.h"
+#include "common/node/data_dir.h"
 
 namespace coppice::learner {
 namespace {
@@ -17,7 +18,7 @@ StatusOr<Identity> LoadIdentity(io::Disk& disk, const std::string& directory, No
   const std::string path = directory + "/identity";
   auto file = disk.Open(path, io::Disk::Mode::kMustExist);
   if (!file.ok()) {
-    if (file.status().code() != StatusCode::kNotFound) return file.status();
+    if (file.status().code() != StatusCode::kNotFound) return node::WrongDataDir(file.status());
     return Identity{fresh_id, 0};
   }
   std::string bytes;

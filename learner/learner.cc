@@ -56,7 +56,7 @@ Status Learner::FindIdentity() {
     transport.peer_secret = options_.flags.peer_secret;
     COPPICE_ASSIGN_OR_RETURN(known.cluster_id, FindCluster(host, transport, options_.upstream));
   }
-  COPPICE_RETURN_IF_ERROR(disk.CreateDirectories(options_.data_dir));
+  COPPICE_RETURN_IF_ERROR(node::CreateDataDirectory(disk, options_.data_dir));
   COPPICE_ASSIGN_OR_RETURN(lock_, disk.Lock(options_.data_dir + "/lock"));
   // Read again now that the directory is this process's: another may have had it meanwhile.
   COPPICE_ASSIGN_OR_RETURN(identity_, LoadIdentity(disk, options_.data_dir, known.id));

@@ -85,7 +85,7 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
                                            std::unique_ptr<wal::Wal>& wal) {
   const std::string member = options_.data_dir + "/member";
   COPPICE_RETURN_IF_ERROR(node::CheckVoterDirectory(*storage_.disk, options_.data_dir));
-  COPPICE_RETURN_IF_ERROR(storage_.disk->CreateDirectories(member));
+  COPPICE_RETURN_IF_ERROR(node::CreateDataDirectory(*storage_.disk, member));
   COPPICE_ASSIGN_OR_RETURN(lock_, storage_.disk->Lock(member + "/lock"));
   // The log first: it knows whose directory this is, and refuses before the store is touched.
   wal::WalOptions wal_options;

@@ -54,4 +54,15 @@ Status CheckLearnerDirectory(io::Disk& disk, const std::string& data_dir) {
                                 store, data_dir));
 }
 
+Status WrongDataDir(const Status& error) {
+  return MakeStatus(error.code(),
+                    fmt::format("{}: set --data-dir to a directory that this process may write to",
+                                MessageOf(error)));
+}
+
+Status CreateDataDirectory(io::Disk& disk, const std::string& directory) {
+  const Status made = disk.CreateDirectories(directory);
+  return made.ok() ? made : WrongDataDir(made);
+}
+
 }  // namespace coppice::node

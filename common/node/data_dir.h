@@ -13,5 +13,9 @@ namespace coppice::node {
 // wrong --data-dir leaves no trace; changes nothing. Thread: any.
 Status CheckVoterDirectory(io::Disk& disk, const std::string& data_dir);
 Status CheckLearnerDirectory(io::Disk& disk, const std::string& data_dir);
+// Creates what is missing of `directory`.
+Status CreateDataDirectory(io::Disk& disk, const std::string& directory);
+// What made a data directory unusable, with what to do about it.
+Status WrongDataDir(const Status& error);
 
 }  // namespace coppice::node

@@ -139,7 +139,7 @@ def data_directories():
             f.write("not a directory")
         for command in (voter, learner):
             refused(changed(command, {"--data-dir": unusable}), REFUSED, unusable,
-                    folder=cluster.folder)
+                    "set --data-dir to", folder=cluster.folder)
         spoilt_files(cluster, voter, learner)
         for name in ("v1", "l1"):
             cluster.start(name)
