@@ -27,8 +27,8 @@ class ClusterFinder {
   const std::unique_ptr<Impl> impl_;
 };
 
-// Does so on a loop of its own, before the process's own run: blocks. Cancelled if a signal asks the
-// process to stop meanwhile.
+// Does so on a loop of its own, before the process's own run: blocks. Cancelled if a signal asks
+// the process to stop meanwhile.
 StatusOr<std::uint64_t> FindCluster(node::Host& host, const io::TransportOptions& transport,
                                     const std::vector<api::Url>& upstream);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace coppice::io {
@@ -31,7 +32,12 @@ StatusOr<std::unique_ptr<tcp::acceptor>> ListenOn(boost::asio::io_context& conte
   tcp::resolver resolver(context);
   const auto results = resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);
   if (error || results.empty()) return Failure(host, port, error);
-  const tcp::endpoint endpoint = results.begin()->endpoint();
+  // A name with both kinds of address, as localhost may be, is listened on at its IPv4 one, as etcd
+  // does: 127.0.0.1 is what clients have by default.
+  const auto v4 = std::find_if(results.begin(), results.end(), [](const auto& entry) {
+    return entry.endpoint().address().is_v4();
+  });
+  const tcp::endpoint endpoint = (v4 != results.end() ? v4 : results.begin())->endpoint();
   auto acceptor = std::make_unique<tcp::acceptor>(context);
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);

@@ -110,8 +110,10 @@ bool Http1Session::Answer(std::string_view head, std::string& out) {
   std::string_view target = line.substr(space + 1, last - space - 1);
   const Framing framing = ReadFraming(head.substr(std::min(line_end + 2, head.size())));
   if ((method != "GET" && method != "HEAD") || framing.body) {
-    AppendResponse({405, "text/plain", "only GET without a body is answered here\n"}, true, true,
-                   out);
+    AppendResponse({405, "text/plain",
+                    "only GET without a body is answered here; etcd's JSON gateway is not built, "
+                    "speak gRPC\n"},
+                   true, true, out);
     return false;
   }
   const bool old = line.ends_with("HTTP/1.0");

@@ -303,6 +303,23 @@ def too_large(endpoint):
     assert done.returncode != 0 and b"etcdserver: request is too large" in done.stderr, done
 
 
+def what_coppicectl_cannot_obey():
+    """An endpoint or environment that asks for TLS or a user is refused, not spoken to in plain text."""
+    with harness.coppice(1) as cluster:
+        client = cluster.node("v1").client
+        ctl_binary = os.path.join(harness.BIN_DIR, "coppicectl")
+        for endpoint, setting, code, words in (
+                (f"https://{client}", {}, 128, ["https", "not supported"]),
+                (client, {"ETCDCTL_USER": "root:x"}, 128, ["ETCDCTL_USER", "unset it"]),
+                (client, {"ETCDCTL_COMMAND_TIMEOUT": "soon"}, 1, ["ETCDCTL_COMMAND_TIMEOUT"]),
+                (f"http://{client}", {"ETCDCTL_WRITE_OUT": "json"}, 0, [])):
+            done = subprocess.run([ctl_binary, f"--endpoints={endpoint}", "put", "a", "1"], text=True,
+                                  capture_output=True, timeout=15, check=False,
+                                  env=dict(os.environ, **setting))
+            assert done.returncode == code and all(w in done.stderr for w in words), done
+            assert code != 0 or done.stdout.startswith('{"header"'), done
+
+
 def requests():
     with harness.coppice(1, 1, 1) as cluster:
         for name in ("v1", "l1", "p1"):
@@ -326,6 +343,7 @@ def main():
     results.case("learner: an upstream of another cluster", upstream_of_another_cluster)
     for role in ("learner", "proxy"):
         results.case(f"{role}: unreachable upstream", unreachable_upstream, role)
+    results.case("what coppicectl cannot obey", what_coppicectl_cannot_obey)
     results.case("bad requests", requests)
     return results.close()
 

@@ -51,7 +51,8 @@ def free_base_port(span=PORT_SPAN):
         base = random.randrange(10000, 32000 - span, span)
         if base in _reserved:
             continue
-        lock = open(os.path.join(tempfile.gettempdir(), f"coppice-e2e-ports-{base}.lock"), "ab")
+        lock = open(os.path.join(tempfile.gettempdir(), f"coppice-e2e-{os.getuid()}-ports-{base}.lock"),
+                    "ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.ExitStack() as stack:

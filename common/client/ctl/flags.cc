@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+
+#include "common/client/ctl/text.h"
 
 namespace coppice::ctl {
 namespace {
@@ -106,6 +110,42 @@ Outcome FlagSet::Set(const Flag& flag, const std::string& value) {
       fmt::format("invalid argument \"{}\" for \"--{}\": expecting {}", value, flag.name, wanted));
 }
 
+Outcome FlagSet::ParseLong(std::span<const std::string> words, std::size_t& at) const {
+  const std::string_view word = std::string_view(words[at]).substr(2);
+  const std::size_t equals = word.find('=');
+  const Flag* const flag = Find(word.substr(0, equals));
+  if (flag == nullptr) return Error(fmt::format("unknown flag: --{}", word.substr(0, equals)));
+  if (equals != std::string::npos) return Set(*flag, std::string(word.substr(equals + 1)));
+  if (std::holds_alternative<bool*>(flag->target)) return Set(*flag, "true");
+  if (++at == words.size()) return Error("flag needs an argument: --" + flag->name);
+  return Set(*flag, words[at]);
+}
+
+// Booleans, then at most one with a value, which is the rest of the word or the next one.
+Outcome FlagSet::ParseLetters(std::span<const std::string> words, std::size_t& at) const {
+  std::string_view word = std::string_view(words[at]).substr(1);
+  while (!word.empty()) {
+    const Flag* const flag = FindLetter(word.front());
+    if (flag == nullptr) {
+      return Error(fmt::format("unknown shorthand flag: '{}' in {}", word.front(), words[at]));
+    }
+    word.remove_prefix(1);
+    const bool is_bool = std::holds_alternative<bool*>(flag->target);
+    if (is_bool && !word.starts_with('=')) {
+      if (Outcome failed = Set(*flag, "true")) return failed;
+      continue;
+    }
+    if (word.starts_with('=')) {
+      word.remove_prefix(1);
+    } else if (word.empty()) {
+      if (++at == words.size()) return Error("flag needs an argument: --" + flag->name);
+      word = words[at];
+    }
+    return Set(*flag, std::string(word));
+  }
+  return {};
+}
+
 Outcome FlagSet::Parse(std::span<const std::string> words,
                        std::vector<std::string>& arguments) const {
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -119,28 +159,39 @@ Outcome FlagSet::Parse(std::span<const std::string> words,
       arguments.push_back(word);
       continue;
     }
-    const bool is_long = word[1] == '-';
-    const std::size_t equals = word.find('=');
-    const std::string name = word.substr(is_long ? 2 : 1, equals - (is_long ? 2 : 1));
-    const Flag* flag = is_long ? Find(name) : name.size() == 1 ? FindLetter(name[0]) : nullptr;
-    if (!flag) return Error(fmt::format("unknown flag: {}{}", is_long ? "--" : "-", name));
-    std::string value = "true";
-    if (equals != std::string::npos) {
-      value = word.substr(equals + 1);
-    } else if (!std::holds_alternative<bool*>(flag->target)) {
-      if (++i == words.size()) return Error("flag needs an argument: --" + flag->name);
-      value = words[i];
+    if (Outcome failed = word[1] == '-' ? ParseLong(words, i) : ParseLetters(words, i)) {
+      return failed;
     }
-    if (Outcome failed = Set(*flag, value)) return failed;
   }
   return {};
+}
+
+Outcome FlagSet::ReadEnvironment(std::string_view prefix) const {
+  for (const Flag& flag : flags_) {
+    std::string name = Upper(fmt::format("{}_{}", prefix, flag.name));
+    std::replace(name.begin(), name.end(), '-', '_');
+    const char* const value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    if (const Outcome failed = Set(flag, value)) return Error(name + ": " + failed->message);
+  }
+  return {};
+}
+
+// The flag that takes what follows such a word of letters, or null: `-vw` does, `-wjson` does not.
+const FlagSet::Flag* FlagSet::LastOf(std::string_view letters) const {
+  while (!letters.empty()) {
+    const Flag* const flag = FindLetter(letters.front());
+    letters.remove_prefix(1);
+    if (flag == nullptr) return nullptr;
+    if (!std::holds_alternative<bool*>(flag->target)) return letters.empty() ? flag : nullptr;
+  }
+  return nullptr;
 }
 
 bool FlagSet::TakesNext(const std::string& word) const {
   if (word.find('=') != std::string::npos) return false;
   const Flag* flag = word.starts_with("--") ? Find(std::string_view(word).substr(2))
-                     : word.size() == 2     ? FindLetter(word[1])
-                                            : nullptr;
+                                            : LastOf(std::string_view(word).substr(1));
   return flag && !std::holds_alternative<bool*>(flag->target);
 }
 

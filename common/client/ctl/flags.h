@@ -13,10 +13,10 @@
 namespace coppice::ctl {
 
 // The flags of one command line, read as etcdctl reads its own (Go's pflag), so that its users'
-// habits and scripts work: `--name value`, `--name=value`, `-n value`, booleans without a value,
-// flags before and after the arguments, `--` before arguments that begin with '-'. Arguments are
-// taken as they are: a key may be empty or look like anything. Owns nothing: each flag writes to a
-// variable that must outlive the set.
+// habits and scripts work: `--name value`, `--name=value`, `-n value`, `-nvalue`, booleans without
+// a value, several letters in a word, flags before and after the arguments, `--` before arguments
+// that begin with '-'. Arguments are taken as they are: a key may be empty or look like anything.
+// Owns nothing: each flag writes to a variable that must outlive the set.
 class FlagSet {
  public:
   void Bool(std::string name, bool* value, std::string help, char letter = 0);
@@ -27,6 +27,8 @@ class FlagSet {
 
   // Appends what is no flag to `arguments`.
   Outcome Parse(std::span<const std::string> words, std::vector<std::string>& arguments) const;
+  // Values that the environment has for flags: PREFIX_DIAL_TIMEOUT for --dial-timeout.
+  Outcome ReadEnvironment(std::string_view prefix) const;
   // Whether `word` is a flag of this set whose value is the next word.
   bool TakesNext(const std::string& word) const;
   std::string Usage() const;
@@ -42,6 +44,9 @@ class FlagSet {
 
   const Flag* Find(std::string_view name) const;
   const Flag* FindLetter(char letter) const;
+  const Flag* LastOf(std::string_view letters) const;
+  Outcome ParseLong(std::span<const std::string> words, std::size_t& at) const;
+  Outcome ParseLetters(std::span<const std::string> words, std::size_t& at) const;
   static Outcome Set(const Flag& flag, const std::string& value);
 
   std::vector<Flag> flags_;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace coppice::ctl {
 namespace {
 
@@ -40,6 +42,36 @@ TEST_F(FlagsTest, ArgumentsAreTakenAsTheyAre) {
   EXPECT_THAT(arguments, ElementsAre("", "[x]", "-", "--prefix", "-w"));
 }
 
+TEST_F(FlagsTest, LettersMayShareAWordWithEachOtherAndWithAValue) {
+  bool verbose = false;
+  flags.Bool("show-served", &verbose, "", 'v');
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"-wjson", "a"}, {"-w=json", "a"}, {"-w", "json", "a"}}) {
+    arguments.clear();
+    format.clear();
+    EXPECT_FALSE(Parse(words));
+    EXPECT_EQ(format, "json");
+    EXPECT_THAT(arguments, ElementsAre("a"));
+    EXPECT_FALSE(verbose);
+  }
+  EXPECT_FALSE(Parse({"-vwtable"}));
+  EXPECT_TRUE(verbose);
+  EXPECT_EQ(format, "table");
+  EXPECT_EQ(Parse({"-vw"})->message, "flag needs an argument: --write-out");
+  EXPECT_TRUE(flags.TakesNext("-vw"));
+  EXPECT_FALSE(flags.TakesNext("-v"));
+}
+
+TEST_F(FlagsTest, TheEnvironmentHasValuesForEveryFlag) {
+  setenv("FLAGSTEST_WRITE_OUT", "json", 1);
+  setenv("FLAGSTEST_LIMIT", "", 1);
+  EXPECT_FALSE(flags.ReadEnvironment("FLAGSTEST"));
+  EXPECT_EQ(format, "json");
+  setenv("FLAGSTEST_DIAL_TIMEOUT", "soon", 1);
+  EXPECT_THAT(flags.ReadEnvironment("FLAGSTEST")->message,
+              testing::HasSubstr("FLAGSTEST_DIAL_TIMEOUT"));
+}
+
 TEST_F(FlagsTest, ABooleanMayBeSetToFalse) {
   EXPECT_FALSE(Parse({"--prefix", "--prefix=false"}));
   EXPECT_FALSE(prefix);
@@ -47,7 +79,7 @@ TEST_F(FlagsTest, ABooleanMayBeSetToFalse) {
 
 TEST_F(FlagsTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(Parse({"--foo"})->message, "unknown flag: --foo");
-  EXPECT_EQ(Parse({"-x"})->message, "unknown flag: -x");
+  EXPECT_EQ(Parse({"-x"})->message, "unknown shorthand flag: 'x' in -x");
   EXPECT_EQ(Parse({"--limit"})->message, "flag needs an argument: --limit");
   EXPECT_THAT(Parse({"--limit=many"})->message, testing::HasSubstr("a whole number"));
   EXPECT_THAT(Parse({"--dial-timeout=5"})->message, testing::HasSubstr("a duration"));
@@ -56,6 +88,7 @@ TEST_F(FlagsTest, WhatIsWrongIsNamed) {
 TEST_F(FlagsTest, OnlyFlagsWithAValueTakeTheNextWord) {
   EXPECT_TRUE(flags.TakesNext("--limit"));
   EXPECT_TRUE(flags.TakesNext("-w"));
+  EXPECT_FALSE(flags.TakesNext("-wjson"));
   EXPECT_FALSE(flags.TakesNext("--limit=1"));
   EXPECT_FALSE(flags.TakesNext("--prefix"));
 }

@@ -109,11 +109,11 @@ int Unknown(const Commands& commands, const std::string& name, bool help) {
 int Main(std::vector<std::string> words) {
   Options options;
   bool help = false;
-  for (const char* name : {"ETCDCTL_ENDPOINTS", "COPPICECTL_ENDPOINTS"}) {
-    if (const char* value = std::getenv(name)) options.endpoints = value;
-  }
   FlagSet flags;
   AddGlobalFlags(flags, options, help);
+  for (const char* prefix : {"ETCDCTL", "COPPICECTL"}) {
+    if (Outcome failed = flags.ReadEnvironment(prefix)) return Report(*failed);
+  }
   const Commands commands = AllCommands();
   std::string unknown;
   Command* command = FindCommand(commands, flags, words, unknown);
@@ -145,6 +145,7 @@ int Main(std::vector<std::string> words) {
   if (!printer) {
     return Report(BadFeature("unsupported output format; there are simple, json, fields, table"));
   }
+  if (Outcome failed = RefuseTlsAndUsers(options)) return Report(*failed);
   Session session(options);
   Context context{options, session, *printer};
   const Outcome failed = command->Run(context, arguments);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 namespace coppice::ctl {
@@ -20,6 +21,23 @@ std::vector<std::string> SplitEndpoints(std::string_view list) {
 }
 
 }  // namespace
+
+Outcome RefuseTlsAndUsers(const Options& options) {
+  for (const std::string& endpoint : SplitEndpoints(options.endpoints)) {
+    const std::size_t scheme = endpoint.find("://");
+    if (scheme == std::string::npos || endpoint.starts_with("http://")) continue;
+    return BadArgs(
+        fmt::format("endpoint {}: {} is not supported; give host:port or http://host:port",
+                    endpoint, endpoint.substr(0, scheme)));
+  }
+  for (const char* name : {"ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY", "ETCDCTL_USER"}) {
+    const char* const value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    return BadArgs(
+        fmt::format("{} is set, and neither TLS nor users are supported yet: unset it", name));
+  }
+  return {};
+}
 
 Session::Session(const Options& options)
     : options_(options),

@@ -27,6 +27,10 @@ struct Options {
 using client::Kind;
 using client::Stubs;
 
+// What etcdctl would encrypt or authenticate and this program cannot: an https:// endpoint, or the
+// environment's ETCDCTL_CACERT and the like. Better an error than a secret in plain text.
+Outcome RefuseTlsAndUsers(const Options& options);
+
 // The client library as a command line wants it: endpoints in the order given, an error at once
 // when none can be reached, metadata from the flags. Thread: one; calls block.
 class Session {
