@@ -47,7 +47,7 @@ logged "building (some minutes the first time)" cmake --build build --parallel "
 title "A cluster on loopback: 5 voters, 5 learners, 2 proxies"
 export PATH="$PWD/build/bin:$PATH"
 started=$SECONDS
-deploy/local.sh up --voters 5 --learners 5 --proxies 2
+deploy/local.sh up  # as many as said above, or those that an earlier run left
 note "up in $((SECONDS - started)) s"
 proxies=$(deploy/local.sh endpoints proxy)
 ctl=(coppicectl "--endpoints=$proxies")

@@ -77,7 +77,7 @@ void Learner::Wire(std::unique_ptr<mvcc::Store> store) {
   node::StoreTier::Options options;
   options.flags = options_.flags;
   options.listen_peer_urls = options_.listen_peer_urls;
-  options.limits = options_.limits;
+  options.limits = options_.flags.limits;
   options.hello.cluster_id = identity_.cluster_id;
   options.hello.node_id = identity_.id.value();
   options.hello.boot_nonce = boot_nonce_;

@@ -20,7 +20,6 @@ struct LearnerOptions {
   std::vector<api::Url> advertise_peer_urls;
   std::vector<api::Url> upstream;
   Micros ready_max_staleness = 5 * kSecond;
-  api::Limits limits;
   node::Tuning tuning;
 };
 

@@ -24,6 +24,7 @@ ProxyNode::Options NodeOptions(const ProxyLoop::Settings& settings) {
 api::EdgeOptions EdgeOptions(const ProxyLoop::Settings& settings, api::EdgeObserver& observer) {
   api::EdgeOptions options;
   options.listener_defaults = settings.listener_defaults;
+  options.limits = settings.limits;
   options.observer = &observer;
   return options;
 }
@@ -52,7 +53,9 @@ ProxyLoop::ProxyLoop(io::Loop& loop, Settings settings)
 }
 
 rpc::Server& ProxyLoop::OpenServer() {
-  server_ = std::make_unique<rpc::Server>(loop_, rpc::ServerOptions{}, methods_, Http());
+  rpc::ServerOptions options;
+  options.message_bytes_max = settings_.limits.request_bytes_max + rpc::kMessageSlack;
+  server_ = std::make_unique<rpc::Server>(loop_, options, methods_, Http());
   return *server_;
 }
 
@@ -110,6 +113,7 @@ Proxy::Proxy(const ProxyOptions& options, node::Host& host)
   settings.transport.hello.boot_nonce = host.RandomId();
   settings.transport.hello.role = io::ProcessRole::kProxy;
   settings.upstreams = options_.upstreams;
+  settings.limits = options_.flags.limits;
   settings.metrics = &metrics_;
   settings.on_change = [this](ProxyLoop& loop) { OnChange(loop); };
   for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {

@@ -31,6 +31,7 @@ class ProxyLoop {
     io::TransportOptions transport;
     std::vector<api::Url> upstreams;
     std::vector<Consistency> listener_defaults;
+    api::Limits limits;
     metrics::Registry* metrics = nullptr;
     std::function<void(ProxyLoop&)> on_change;
   };

@@ -44,10 +44,6 @@ void AddFlags(CLI::App& app, VoterOptions& options, Raw& raw) {
   app.add_option("--quota-backend-bytes", raw.quota_bytes,
                  "Store size that raises NOSPACE; 0: 2 GiB")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--max-request-bytes", options.limits.request_bytes_max, "Largest client request")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{32} << 20));
-  app.add_option("--max-txn-ops", options.limits.txn_ops_max, "Most operations in a transaction")
-      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--auto-compaction-mode", raw.compaction_mode, "periodic or revision")
       ->check(CLI::IsMember({"periodic", "revision"}));
   app.add_option("--auto-compaction-retention", raw.compaction_retention, "0: off");

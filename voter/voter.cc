@@ -175,7 +175,7 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   node::StoreTier::Options options;
   options.flags = options_.flags;
   options.listen_peer_urls = options_.listen_peer_urls;
-  options.limits = options_.limits;
+  options.limits = options_.flags.limits;
   options.hello.cluster_id = cluster_id_;
   options.hello.node_id = self_.value();
   options.hello.boot_nonce = boot_nonce_;
@@ -280,11 +280,10 @@ void Voter::WireCore() {
   tail.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
   tail.read_wal = [this](Index from, Index to, std::size_t bytes_max) {
     std::vector<EntryPtr> entries;
-    if (const Status status = driver_->wal().Read(from, to, bytes_max, entries); !status.ok()) {
-      COPPICE_LOG(kWarn, "cannot read the log for a learner: {}", MessageOf(status));
-      entries.clear();
-    }
-    return entries;
+    const Status status = driver_->wal().Read(from, to, bytes_max, entries);
+    if (status.ok()) return StatusOr<std::vector<EntryPtr>>(std::move(entries));
+    COPPICE_LOG(kError, "cannot read the log for a learner: {}", MessageOf(status));
+    return StatusOr<std::vector<EntryPtr>>(status);
   };
   tail.first_in_wal = [this] { return driver_->wal().first_index(); };
   core.tail().SetHooks(std::move(tail));
@@ -392,13 +391,14 @@ void Voter::OnApplied(std::span<const EntryPtr> entries) {
 
 void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
   bool refused = false;
+  const bool stuck = tier_->core().stuck();  // what was committed now would wait in memory
   for (node::WriteIntent& intent : intents) {
     raft::Proposal proposal;
     proposal.token = proposals_->Add(loop, intent.token);
     proposal.payload = std::move(intent.payload);
     proposal.payload_crc = intent.payload_crc;
     const std::uint64_t token = proposal.token;
-    if (driver_->Propose(std::move(proposal))) continue;
+    if (!stuck && driver_->Propose(std::move(proposal))) continue;
     proposals_->Proposed({token, raft::Busy{}});
     refused = true;
   }
@@ -433,6 +433,9 @@ void Voter::TickRegistry() {
   keeper_->Expire(now, payloads);
   ProposeRegistry(std::move(payloads));
   TellTailSource();
+  if (tier_->core().stuck() && driver_->status().role == raft::Role::kLeader) {
+    driver_->Input(raft::ResignLeadership{});
+  }
   // Entries may be applied in a turn in which nothing else changed: nobody else would say so.
   if (tier_->facts().ready != IsReady()) UpdateFacts();
   // Learners are to be fresh at any time. A voter by itself asks when it has reads, and else just

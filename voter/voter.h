@@ -27,7 +27,6 @@ struct VoterOptions {
   Micros heartbeat_interval = 100 * kMillisecond;
   Micros election_timeout = 1000 * kMillisecond;
   std::uint64_t quota_bytes = 2U << 30;  // etcd's default; 0 = that too
-  api::Limits limits;
   node::Tuning tuning;
   std::uint64_t wal_segment_bytes = 64U << 20;
   std::size_t raft_window_bytes = 64U << 20;  // of the log, kept in memory

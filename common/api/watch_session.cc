@@ -93,7 +93,7 @@ void WatchSession::OnMessage(Time now, std::string_view message) {
     case WatchRequest::Kind::kCancel:
       if (pending_.empty()) {
         Cancel(request.cancel_id);
-      } else {
+      } else if (!TooManyPending()) {
         pending_.push_back({.request = std::move(request), .ticket = ++tickets_});
       }
       break;
@@ -106,11 +106,14 @@ void WatchSession::OnMessage(Time now, std::string_view message) {
   }
 }
 
+bool WatchSession::TooManyPending() {
+  if (pending_.size() < options_.requests_max) return false;
+  finish_ = MakeStatus(StatusCode::kResourceExhausted, "etcdserver: too many requests");
+  return true;
+}
+
 void WatchSession::Create(WatchRequest request) {
-  if (pending_.size() >= options_.requests_max) {
-    finish_ = MakeStatus(StatusCode::kResourceExhausted, "etcdserver: too many requests");
-    return;
-  }
+  if (TooManyPending()) return;
   Pending pending{.request = std::move(request), .ticket = ++tickets_};
   const WatchCreate& create = pending.request.create;
   if (create.start < 0) {
@@ -255,6 +258,10 @@ void WatchSession::Send(Revision revision, const Response& response) {
   const std::array<std::string_view, 2> pieces{header_.Encode(Raise(revision)), body};
   out_.Write(pieces);
   CheckUnsent();
+  // Events wait in the store for a client that does not read; answers to its requests do not.
+  if (!writable && ++answers_unread_ > options_.answers_unread_max) {
+    finish_ = MakeStatus(StatusCode::kResourceExhausted, "etcdserver: too many requests");
+  }
 }
 
 void WatchSession::OnEvents(mvcc::Watcher& watcher, const mvcc::EncodedEventsPtr& events) {
@@ -316,6 +323,7 @@ void WatchSession::OnDrained(Time now) {
   now_ = now;
   if (writable || finish_.has_value()) return;
   writable = true;
+  answers_unread_ = 0;
   source_.Drained(*this);
 }
 

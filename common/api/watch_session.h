@@ -50,6 +50,7 @@ struct WatchSessionOptions {
   std::size_t response_bytes_max = (3U << 19) + (512U << 10);  // beyond this `fragment` splits
   std::size_t unsent_bytes_max = 256U << 10;                   // then its watchers fall behind
   std::size_t requests_max = 100'000;                          // that wait for an answer
+  std::size_t answers_unread_max = 10'000;                     // of a client that does not read
   Micros progress_interval = 600 * kSecond;  // of progress_notify; up to a tenth is added
   Revision min_revision = 0;                 // coppice-min-revision
   std::uint64_t seed = 0;                    // of the jitter
@@ -132,6 +133,7 @@ class WatchSession final : public mvcc::WatchSink {
   void OnProgressTick();
   void ScheduleProgress();
   void CheckUnsent();
+  bool TooManyPending();  // finishes the stream if so
   Revision Raise(Revision revision);
   Revision AnyRevision() const;
 
@@ -146,6 +148,7 @@ class WatchSession final : public mvcc::WatchSink {
   std::vector<Admission> admissions_;
   std::optional<Status> finish_;
   std::uint64_t tickets_ = 0;
+  std::size_t answers_unread_ = 0;  // written since the client's window was full
   std::int64_t next_id_ = 0;
   std::size_t notified_ = 0;                // watchers with progress_notify
   std::size_t due_ = 0;                     // of those, whose progress waits to be sent

@@ -331,5 +331,19 @@ TEST_F(WatchSessionTest, UnsentBytesStopTheSourceUntilDrained) {
   EXPECT_EQ(source_.drained, 1);
 }
 
+TEST_F(WatchSessionTest, AClientThatAsksAndDoesNotReadIsEnded) {
+  Start({.unsent_bytes_max = 50, .answers_unread_max = 2});
+  Create({});
+  out_.unsent = 50;
+  source_.Emit(0, 11, {"e"});
+  for (int i = 0; i < 2; ++i) Create({.key = "b", .range_end = "a"});
+  EXPECT_FALSE(session_->finish().has_value());
+  session_->OnDrained(5);
+  source_.Emit(0, 12, {"e"});
+  for (int i = 0; i < 3; ++i) Create({.key = "b", .range_end = "a"});
+  ASSERT_TRUE(session_->finish().has_value());
+  EXPECT_EQ(session_->finish()->code(), StatusCode::kResourceExhausted);
+}
+
 }  // namespace
 }  // namespace coppice::api

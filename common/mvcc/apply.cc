@@ -22,17 +22,17 @@ bool HasPut(const std::vector<Op>& ops) {
   });
 }
 
-bool NeedsSpace(const Command& command) {
-  const auto* txn = std::get_if<TxnOp>(&command);
-  return std::holds_alternative<PutOp>(command) || (txn != nullptr && HasPut(*txn));
-}
-
 bool Active(const AlarmSet& alarms, AlarmType type) {
   const auto at = alarms.lower_bound({type, NodeId()});
   return at != alarms.end() && at->first == type;
 }
 
 }  // namespace
+
+bool NeedsSpace(const Command& command) {
+  const auto* txn = std::get_if<TxnOp>(&command);
+  return std::holds_alternative<PutOp>(command) || (txn != nullptr && HasPut(*txn));
+}
 
 // With NOSPACE up deletes, compactions and alarms go on: they are how space comes back.
 Error BatchWriter::Refusal(const Command& command) const {

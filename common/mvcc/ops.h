@@ -94,6 +94,8 @@ struct AlarmOp {  // raise or clear; replicated, makes no revision
 using Command = std::variant<PutOp, DeleteOp, TxnOp, CompactOp, AlarmOp>;
 std::string EncodeCommand(const Command& command);
 bool DecodeCommand(std::string_view bytes, Command& out);
+// Whether the NOSPACE alarm refuses it: it puts, in any branch.
+bool NeedsSpace(const Command& command);
 
 // Why an operation was refused; common/api maps each to etcd's code and message.
 enum class Error : std::uint8_t {

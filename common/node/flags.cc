@@ -91,6 +91,12 @@ void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
   app.add_option("--threads", flags.threads,
                  "Threads; by default one on two CPUs or fewer, else one for each CPU")
       ->check(CLI::Range(1, kThreadsMax));
+  app.add_option("--max-request-bytes", flags.limits.request_bytes_max,
+                 "Largest write of a client; the same for all processes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{32} << 20));
+  app.add_option("--max-txn-ops", flags.limits.txn_ops_max,
+                 "Most operations in a transaction; the same for all processes")
+      ->check(CLI::Range(1, 1'000'000));
   AddParsed(app, "--peer-secret-file", "FILE",
             "Holds the secret by which Coppice's processes know each other",
             [&flags](const std::string& path) { return ReadSecret(path, flags.peer_secret); });

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/api/limits.h"
 #include "common/api/urls.h"
 #include "common/base/status.h"
 #include "common/node/logging.h"
@@ -27,6 +28,7 @@ struct CommonFlags {
   std::vector<api::ListenUrl> listen_client_urls = {{{"localhost", 2379}, {}}};
   std::vector<api::Url> advertise_client_urls;  // empty: as listen_client_urls
   std::vector<api::Url> listen_metrics_urls;
+  api::Limits limits;       // of clients' requests
   int threads = 0;          // 0: by the CPUs this process may use
   std::string peer_secret;  // the contents of --peer-secret-file, without the last newline
   LogLevel log_level = LogLevel::kInfo;

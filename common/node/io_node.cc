@@ -16,6 +16,12 @@ constexpr std::uint8_t kHopsMax = 4;
 constexpr Micros kParkedRetry = 100 * kMillisecond;
 constexpr Micros kRoundTimeout = 7 * kSecond;  // as etcd's of a request without a deadline
 
+bool HasNoSpace(const Facts& facts) {
+  return std::any_of(facts.alarms.begin(), facts.alarms.end(), [](const auto& alarm) {
+    return alarm.second == mvcc::AlarmType::kNoSpace;
+  });
+}
+
 api::ResponseHeader HeaderOf(const Facts& facts, Revision revision, Term term) {
   return {facts.cluster_id, facts.node, revision, term};
 }
@@ -140,6 +146,10 @@ void IoNode::Write(const api::Request& request, const mvcc::Command& command,
     return replier->FailNotProposed(status);
   }
   if (!facts_->is_leader) return Elsewhere(request, std::move(replier));
+  // Applying it would refuse it too, but the log has no room for what is refused.
+  if (HasNoSpace(*facts_) && mvcc::NeedsSpace(command)) {
+    return replier->FailNotProposed(api::ToStatus(api::EtcdError::kNoSpace));
+  }
   WriteIntent intent;
   intent.payload = mvcc::EncodeCommand(command);
   intent.payload_crc = Entry::PayloadCrc(intent.payload);

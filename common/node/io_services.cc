@@ -53,6 +53,7 @@ IoServices::IoServices(io::Loop& loop, int index, const IoSettings& settings, mv
       edge_(node_, loop, EdgeOptionsOf(settings, metrics_)),
       health_([this] { return facts_->ready && !facts_->draining; }),
       methods_(edge_.Methods(&watches_.edge(), health_)),
+      message_bytes_max_(settings.limits.request_bytes_max + rpc::kMessageSlack),
       http_(settings.http) {
   requests_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
   requests_.SetRenewals([this, &core](std::string_view payload) {
@@ -71,7 +72,9 @@ IoServices::~IoServices() {
 }
 
 rpc::Server& IoServices::OpenServer() {
-  server_ = std::make_unique<rpc::Server>(loop_, rpc::ServerOptions{}, methods_, http_);
+  rpc::ServerOptions options;
+  options.message_bytes_max = message_bytes_max_;
+  server_ = std::make_unique<rpc::Server>(loop_, options, methods_, http_);
   return *server_;
 }
 

@@ -96,6 +96,7 @@ class IoServices final : public IoPort {
   api::Edge edge_;
   api::Health health_;
   const std::vector<rpc::MethodSpec> methods_;
+  const std::size_t message_bytes_max_;
   const rpc::HttpHandler http_;
   std::unique_ptr<rpc::Server> server_;  // null where no client is listened for
   std::uint64_t registry_sent_ = 0;

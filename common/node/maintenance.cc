@@ -1,4 +1,6 @@
 // Cluster and Maintenance requests of IoNode.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -34,10 +36,6 @@ void Answer(api::Replier& replier, const Message& message, const api::Served& se
 }  // namespace
 
 void IoNode::ServeMemberList(const api::Request& request, std::unique_ptr<api::Replier> replier) {
-  api::Request read = request;
-  if (!api::ScanMemberListLinearizable(request.bytes)) {
-    read.consistency.mode = ReadMode::kSerializable;
-  }
   Question answer = [this](const mvcc::ReadView& view, api::Replier& to,
                            const api::Served& served) {
     etcdserverpb::MemberListResponse response;
@@ -56,7 +54,7 @@ void IoNode::ServeMemberList(const api::Request& request, std::unique_ptr<api::R
     }
     Answer(to, response, served);
   };
-  reads_.Add(read, 0, std::move(answer), std::move(replier));
+  reads_.Add(request, 0, std::move(answer), std::move(replier));
 }
 
 void IoNode::ServeStatus(const api::Request& /*request*/, std::unique_ptr<api::Replier> replier) {
@@ -106,6 +104,14 @@ void IoNode::ServeAlarm(const api::Request& request, std::unique_ptr<api::Replie
   etcdserverpb::AlarmRequest parsed;
   if (const Status status = api::ParseMessage(request.bytes, parsed); !status.ok()) {
     return replier->FailNotProposed(status);
+  }
+  // proto3 lets any number through, and an entry that cannot be read would stop every replica.
+  if (!etcdserverpb::AlarmType_IsValid(parsed.alarm()) ||
+      !etcdserverpb::AlarmRequest_AlarmAction_IsValid(parsed.action())) {
+    return replier->FailNotProposed(
+        MakeStatus(StatusCode::kInvalidArgument,
+                   fmt::format("etcdserver: there is no alarm {} or no alarm action {}",
+                               static_cast<int>(parsed.alarm()), static_cast<int>(parsed.action()))));
   }
   if (parsed.action() != etcdserverpb::AlarmRequest::GET) {
     mvcc::AlarmOp op;

@@ -103,9 +103,14 @@ void TailServer::Perform() {
     Send(e.conn, io::FrameType::kTailRefused, EncodeTailRefused(e.message));
   }
   for (const auto& e : out.read_wal) {
-    TailSource::WalRead read{e.conn, hooks_.read_wal(e.from, e.to, e.bytes_max),
-                             hooks_.first_in_wal()};
-    Input(std::move(read));
+    auto entries = hooks_.read_wal(e.from, e.to, e.bytes_max);
+    if (entries.ok()) {
+      Input(TailSource::WalRead{e.conn, *std::move(entries), hooks_.first_in_wal()});
+      continue;
+    }
+    // Another voter may be able to read what this one cannot.
+    const auto it = connections_.find(e.conn);
+    if (it != connections_.end()) it->second->Close(entries.status());
   }
   ArmTimer();
 }

@@ -21,7 +21,9 @@ class TailServer final : public io::ConnectionHandler, private io::TurnTask {
     std::function<void(std::uint64_t child)> gone;
     std::function<void(const replica::RenewBundle&)> renewals;
     // A voter's: entries from its WAL; empty if the log no longer has them.
-    std::function<std::vector<EntryPtr>(Index from, Index to, std::size_t bytes_max)> read_wal;
+    // An error closes the subscriber's connection, so that it asks another.
+    std::function<StatusOr<std::vector<EntryPtr>>(Index from, Index to, std::size_t bytes_max)>
+        read_wal;
     std::function<Index()> first_in_wal;
   };
 

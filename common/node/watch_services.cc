@@ -113,26 +113,29 @@ void WatchServices::OnTurn(Time now) {
   edge_.Poll(now);
   ReadHistory();
   for (auto& [id, peer] : peers_) peer->watches.OnTurn(now, view.auth_revision);
+  ReadHistory();
   const bool wants = hub_.watchers() > 0;
   if (wants != wants_events_) core_.WantEvents(index_, wants_events_ = wants);
   ArmTimer();
 }
 
+// One step, and the next in the next turn: a long history holds nobody else up on this loop.
 void WatchServices::ReadHistory() {
-  while (const auto need = hub_.PollHistory()) {
-    replica::History history;
-    if (store_.EventsFrom(need->from, need->rows_max, history.batches)) {
-      const bool part = history.batches.size() >= need->rows_max;
-      history.next = part ? history.batches.back()->revision + 1 : need->to + 1;
-      std::erase_if(history.batches,
-                    [&](const mvcc::EventBatchPtr& batch) { return batch->revision > need->to; });
-      history.next = std::min(history.next, need->to + 1);
-    } else {
-      history.error = store_.ScanHistory(need->from, need->to, need->rows_max, need->with_prev,
-                                         history.batches, history.next);
-    }
-    hub_.OnHistory(history);
+  const auto need = hub_.PollHistory();
+  if (!need.has_value()) return;
+  replica::History history;
+  if (store_.EventsFrom(need->from, need->rows_max, history.batches)) {
+    const bool part = history.batches.size() >= need->rows_max;
+    history.next = part ? history.batches.back()->revision + 1 : need->to + 1;
+    std::erase_if(history.batches,
+                  [&](const mvcc::EventBatchPtr& batch) { return batch->revision > need->to; });
+    history.next = std::min(history.next, need->to + 1);
+  } else {
+    history.error = store_.ScanHistory(need->from, need->to, need->rows_max, need->with_prev,
+                                       history.batches, history.next);
   }
+  hub_.OnHistory(history);
+  loop_.Post([this] { WakeUp(); });
 }
 
 void WatchServices::ArmTimer() {

@@ -212,8 +212,10 @@ void Core::Impl::SendAfterDurable(NodeId to, Message message) {
   out_->send_after_durable.push_back({to, std::move(message)});
 }
 
+// The commit index goes no further than the disk: this record may survive a write whose entries
+// are torn off, and would then stand over older ones of the same indexes that were never committed.
 void Core::Impl::SaveHardState() {
-  out_->hard_state = HardState{term_, vote_, commit_};
+  out_->hard_state = HardState{term_, vote_, std::min(commit_, durable_)};
 }
 
 void Core::Impl::AppendEntry(EntryPtr entry) {

@@ -227,6 +227,23 @@ TEST_F(CoreTest, ALateAppendedOfAnOverwrittenEntryDoesNotCount) {
   EXPECT_EQ(Take().apply.size(), 1U) << "the first was handed out before";
 }
 
+// The record may reach the disk and the entries behind it not: what is on the disk at index 2 is
+// then that of term 1, which was never committed.
+TEST_F(CoreTest, TheSavedCommitIndexCoversNoEntryThatIsNotDurable) {
+  Start(3);
+  From(2, FromLeader(0, 0, 1, {1, 1}));
+  Step(Appended{Term(1), Index(2)});
+  Take();
+  Append overwrite = FromLeader(1, 1, 2, {2});
+  overwrite.commit = Index(2);
+  From(3, overwrite);
+  From(2, FromLeader(2, 2, 3, {}));
+  const Output out = Take();
+  EXPECT_EQ(core_->status().commit, Index(2));
+  EXPECT_EQ(out.hard_state->term, Term(3));
+  EXPECT_EQ(out.hard_state->commit, Index(1));
+}
+
 TEST_F(CoreTest, OutputsOfTwoStepsAreOneWriteOfWhatStands) {
   Start(3);
   From(2, FromLeader(0, 0, 1, {1, 1}));

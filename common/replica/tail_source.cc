@@ -6,6 +6,17 @@
 #include "common/base/check.h"
 
 namespace coppice::replica {
+namespace {
+
+// Whatever a subscriber grants: what is read for it, and waits to be sent, stays below this.
+constexpr std::int64_t kCreditMax = 64 << 20;
+
+std::int64_t Granted(std::int64_t before, std::uint64_t bytes) {
+  return std::min(before + static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, kCreditMax)),
+                  kCreditMax);
+}
+
+}  // namespace
 
 void TailSource::Output::Clear() {
   state.clear();
@@ -43,7 +54,7 @@ void TailSource::On(Time now, const Subscribe& in, Output& out) {
   link.node = in.request.node;
   link.index = in.request.index;
   link.term = in.request.term;
-  link.credit = static_cast<std::int64_t>(std::min<std::uint64_t>(in.request.credit, 1ULL << 40));
+  link.credit = Granted(0, in.request.credit);
   if (in.request.cluster_id != config_.cluster_id) {
     return Refuse(in.conn, link, TailRefusal::kOtherCluster, out);
   }
@@ -60,7 +71,7 @@ void TailSource::On(Time now, const Subscribe& in, Output& out) {
 void TailSource::On(Time now, const Credit& in, Output& out) {
   const auto found = links_.find(in.conn);
   if (found == links_.end() || !found->second.subscribed) return;
-  found->second.credit += static_cast<std::int64_t>(std::min<std::uint64_t>(in.bytes, 1ULL << 40));
+  found->second.credit = Granted(found->second.credit, in.bytes);
   Pump(now, in.conn, found->second, Gather::kMayWait, out);
 }
 

@@ -107,6 +107,22 @@ TEST(TailSource, BelowTheWindowAVoterReadsItsLogAndVerifiesThere) {
       << "uncommitted entries of the log stay there";
 }
 
+// However much the subscriber grants: all of the log would be read into memory at once.
+TEST(TailSource, ReadsNoMoreOfTheLogThanSixtyFourMebibytesAhead) {
+  Fixture f(true, 1000);
+  f.Do(Source::Committed{Range(1, 100, 1 << 20)});
+  f.Subscribe(0, 0, 1ULL << 40);
+  std::uint64_t next = 1;
+  for (; !f.out.read_wal.empty() && next <= 100; ++next) {
+    EXPECT_EQ(f.out.read_wal[0].from, Index(next));
+    f.Do(Source::WalRead{5, Range(next, next, 1 << 20), Index(1)});
+  }
+  EXPECT_GT(next, 60U);
+  EXPECT_LT(next, 70U);
+  f.Do(Source::Credit{5, 1U << 20});
+  EXPECT_EQ(f.out.read_wal.size(), 1U);
+}
+
 TEST(TailSource, AVoterWhoseLogNoLongerHasItSaysBehindAndAMismatchThereIsRefused) {
   Fixture f(true, 1000);
   f.Do(Source::Committed{Range(1, 100)});

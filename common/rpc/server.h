@@ -100,8 +100,11 @@ struct HttpResponse {
 // GET of a plain HTTP/1.1 client on the same port (/version, /health, ...). `path` has no query.
 using HttpHandler = std::function<HttpResponse(std::string_view path, std::string_view query)>;
 
+// What a message may have beyond the largest write that is accepted, as etcd's grpcOverheadBytes.
+constexpr std::size_t kMessageSlack = 512U << 10;
+
 struct ServerOptions {
-  std::size_t message_bytes_max = (3U << 19) + (512U << 10);  // 1.5 MiB + 512 KiB, as etcd
+  std::size_t message_bytes_max = (3U << 19) + kMessageSlack;  // of etcd's default limit
   std::size_t header_list_bytes_max = 16U << 10;
   std::uint32_t streams_max = 1'000'000;  // per connection
   // Of unfinished messages on this loop; then REFUSED_STREAM. A call that takes them one message

@@ -286,6 +286,10 @@ def bad_requests(endpoint):
                 ((field(1, b"a") + field(5, 9), {}), "3", "sort"),
                 ((b"\xff\xff\xff", {}), "13", ""),
                 (fine, "0", ""))),
+            ("etcdserverpb.Maintenance/Alarm", (
+                ((field(1, 1) + field(3, 3), {}), "3", "alarm"),
+                ((field(1, 7) + field(3, 1), {}), "3", "alarm"),
+                ((field(1, 0), {}), "0", ""))),
             ("etcdserverpb.KV/Put", (
                 ((field(2, b"v"), {}), "3", "key is not provided"),
                 ((field(1, b"a") + field(3, 77), {}), "5", "lease not found"),

@@ -99,8 +99,28 @@ def gone_client(cluster, expected):
     whole(proxy, expected)
 
 
+def raised_limits():
+    """--max-request-bytes and --max-txn-ops hold on every tier, above what gRPC's defaults allow."""
+    flags = ["--max-request-bytes=8388608", "--max-txn-ops=300"]
+    txn = "\n" + "".join(f"put large/{i} {i}\n" for i in range(300)) + "\n\n"
+    coppicectl = os.path.join(harness.BIN_DIR, "coppicectl")
+    with harness.coppice(1, 1, 1, dict.fromkeys(("voter", "learner", "proxy"), flags)) as cluster:
+        for name in ("v1", "l1", "p1"):
+            for words, stdin, error in ((["put", "large/a"], "v" * (7 << 20), ""),
+                                        (["put", "large/a"], "v" * (9 << 20), "larger than max"),
+                                        (["put", "large/a"], "v" * 8388600, "request is too large"),
+                                        (["txn"], txn, ""),
+                                        (["txn"], "\nput b c\n" + txn[1:], "too many operations")):
+                done = subprocess.run([coppicectl, f"--endpoints={cluster.node(name).client}", *words],
+                                      input=stdin, capture_output=True, text=True, timeout=30,
+                                      check=False)
+                good = error in done.stderr if error else done.returncode == 0
+                assert good and (done.returncode == 0) == (not error), (name, words, done)
+
+
 def main():
     results = harness.Results()
+    results.case("raised limits", raised_limits)
     with harness.coppice(1, 1, 1) as cluster:
         expected = fill(cluster)
         results.case("64 MiB from each tier", arrives, cluster, expected)
