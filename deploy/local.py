@@ -36,7 +36,8 @@ DEFAULT_PORT = 24000
 
 
 def default_dir():
-    return os.path.join(os.environ.get("XDG_RUNTIME_DIR") or "/tmp", "coppice-local")
+    # On a disk, which $XDG_RUNTIME_DIR and /tmp need not be, and one for each user.
+    return f"/var/tmp/coppice-local-{os.getuid()}"
 
 
 @contextlib.contextmanager

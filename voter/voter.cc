@@ -109,7 +109,7 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
     return MakeStatus(
         StatusCode::kDataLoss,
         fmt::format("{}: the state has applied entry {} and the log ends at {}: part of the log is "
-                    "missing. Restore the directory, or remove this member and add it anew",
+                    "missing. Restore the directory; a new one would forget this voter's votes",
                     options_.data_dir, applied.value(), recovered_.last_index.value()));
   }
   raft::Configuration configuration;

@@ -15,13 +15,14 @@ namespace coppice::api {
 namespace {
 
 constexpr std::uint64_t kMessageBytesMax = UINT32_MAX;  // gRPC's length prefix has 32 bits
+constexpr Micros kUnreadMax = 60 * kSecond;             // as a watcher's that does not read
 
 // An answer that leaves as the client takes it. Lives until its call is over.
 class PartsSender final : public CallState {
  public:
   struct Counting {
     EdgeObserver* observer;  // or null
-    const io::Loop& loop;
+    io::Loop& loop;
     Time arrived;
     Method method;
   };
@@ -31,13 +32,20 @@ class PartsSender final : public CallState {
     source_->SetReady([this, &call] { Send(call); });
   }
 
-  void OnDrained(rpc::Call& call) override { Send(call); }
+  ~PartsSender() {
+    if (timer_ != 0) counting_.loop.Cancel(timer_);
+  }
+
+  void OnDrained(rpc::Call& call) override {
+    ++drained_;
+    Send(call);
+  }
   void OnDone() override { delete this; }
 
   void Send(rpc::Call& call) {
     auto next = PartSource::Next::kMore;
     while (source_ != nullptr && next == PartSource::Next::kMore) {
-      if (call.unsent_bytes() >= rpc::Call::kHighWater) return;
+      if (call.unsent_bytes() >= rpc::Call::kHighWater) return WatchClient(call);
       buffer_.clear();
       next = source_->Take(buffer_);
       if (!buffer_.empty()) call.AppendPart(buffer_);
@@ -54,6 +62,20 @@ class PartsSender final : public CallState {
   }
 
  private:
+  // A source pins what it reads from: a client that takes nothing may not hold on to it for ever.
+  void WatchClient(rpc::Call& call) {
+    if (timer_ != 0) return;
+    const auto look = [this, &call, unsent = call.unsent_bytes(), drained = drained_] {
+      timer_ = 0;
+      if (source_ == nullptr || call.unsent_bytes() == 0) return;
+      if (call.unsent_bytes() != unsent || drained_ != drained) return WatchClient(call);
+      source_.reset();
+      Count(StatusCode::kUnavailable, nullptr);
+      call.Finish(MakeStatus(StatusCode::kUnavailable,
+                             "the client has read nothing of the answer for a minute"));
+    };
+    timer_ = counting_.loop.RunAt(counting_.loop.now() + kUnreadMax, look);
+  }
   void Count(StatusCode code, const Served* served) const {
     if (counting_.observer == nullptr) return;
     counting_.observer->OnAnswered(counting_.method, code, counting_.loop.now() - counting_.arrived,
@@ -64,6 +86,8 @@ class PartsSender final : public CallState {
   const bool trailers_;
   const Counting counting_;
   std::string buffer_;
+  io::Loop::TimerId timer_ = 0;
+  std::uint64_t drained_ = 0;  // how often the client has taken all but a little
 };
 
 }  // namespace

@@ -69,7 +69,7 @@ class PendingCall final : public Replier,
     PendingCalls& pending;
     EdgeObserver* observer;  // or null
     Micros timeout;
-    const io::Loop& loop;
+    io::Loop& loop;
   };
   // Copies bytes and token into itself and points `request` to the copies.
   PendingCall(const Context& context, Request& request);
@@ -93,7 +93,7 @@ class PendingCall final : public Replier,
 
   rpc::Call* call_;  // null once answered or gone
   EdgeObserver* const observer_;
-  const io::Loop& loop_;
+  io::Loop& loop_;
   const Time arrived_;
   Time due_ = kNever;
   const Method method_;

@@ -20,6 +20,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 
+struct GivenClock final : Clock {
+  Time Now() const override { return now; }
+  std::int64_t UnixMicros() const override { return now; }
+  Time now = 1000 * kSecond;
+};
+
 class EdgeTest : public testing::Test {
  protected:
   EdgeTest() { Make({}); }
@@ -48,7 +54,26 @@ class EdgeTest : public testing::Test {
   }
   const Request& Last() { return node_.requests_.back(); }
 
-  io::Loop loop_{"test"};
+  void After(Micros time) {
+    clock_.now += time;
+    loop_.DriveWake();
+    loop_.DriveTurn([] {});
+  }
+  // An answer of many parts of 64 KiB; `alive` says whether somebody still holds on to its source.
+  void AnswerInParts(std::weak_ptr<int>& alive) {
+    const auto pin = std::make_shared<int>();
+    alive = pin;
+    node_.repliers_[0]->Parts(1U << 30, std::make_unique<MadeParts>(
+                                            [pin](std::string& out) {
+                                              out.append(1U << 16, 'p');
+                                              return true;
+                                            },
+                                            Served{}));
+    node_.repliers_.clear();
+  }
+
+  GivenClock clock_;
+  io::Loop loop_{"test", clock_};
   FakeCall call_;  // dies after the node, which may still hold its replier
   FakeNode node_;
   bool serving_ = true;
@@ -234,6 +259,28 @@ TEST_F(EdgeTest, AnAnswerInPartsIsPacedByTheClient) {
   Range().OnDrained(call_);
   EXPECT_TRUE(call_.finished_ && call_.status_.ok());
   EXPECT_EQ(call_.messages_[0].size(), 10 * part.size());
+  Range().OnDrained(call_);
+  Range().OnDone(call_);
+}
+
+TEST_F(EdgeTest, AClientThatReadsNothingForAMinuteLosesTheRestOfItsAnswer) {
+  Range().OnMessage(call_, RangeBytes());
+  std::weak_ptr<int> pin;
+  AnswerInParts(pin);
+  After(59 * kSecond);
+  call_.unsent_ -= 1;
+  After(2 * kSecond);
+  EXPECT_FALSE(call_.finished_) << "it is slow, but reads";
+  const std::size_t full = call_.unsent_;
+  call_.unsent_ = 1;
+  Range().OnDrained(call_);
+  call_.unsent_ = full;
+  After(60 * kSecond);
+  EXPECT_FALSE(call_.finished_) << "what is unsent now is not what was unsent before";
+  EXPECT_FALSE(pin.expired());
+  After(61 * kSecond);
+  EXPECT_EQ(call_.status_.code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(pin.expired());
   Range().OnDrained(call_);
   Range().OnDone(call_);
 }

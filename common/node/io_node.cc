@@ -17,9 +17,8 @@ constexpr Micros kParkedRetry = 100 * kMillisecond;
 constexpr Micros kRoundTimeout = 7 * kSecond;  // as etcd's of a request without a deadline
 
 bool HasNoSpace(const Facts& facts) {
-  return std::any_of(facts.alarms.begin(), facts.alarms.end(), [](const auto& alarm) {
-    return alarm.second == mvcc::AlarmType::kNoSpace;
-  });
+  return std::any_of(facts.alarms.begin(), facts.alarms.end(),
+                     [](const auto& alarm) { return alarm.second == mvcc::AlarmType::kNoSpace; });
 }
 
 api::ResponseHeader HeaderOf(const Facts& facts, Revision revision, Term term) {

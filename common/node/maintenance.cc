@@ -108,10 +108,10 @@ void IoNode::ServeAlarm(const api::Request& request, std::unique_ptr<api::Replie
   // proto3 lets any number through, and an entry that cannot be read would stop every replica.
   if (!etcdserverpb::AlarmType_IsValid(parsed.alarm()) ||
       !etcdserverpb::AlarmRequest_AlarmAction_IsValid(parsed.action())) {
-    return replier->FailNotProposed(
-        MakeStatus(StatusCode::kInvalidArgument,
-                   fmt::format("etcdserver: there is no alarm {} or no alarm action {}",
-                               static_cast<int>(parsed.alarm()), static_cast<int>(parsed.action()))));
+    return replier->FailNotProposed(MakeStatus(
+        StatusCode::kInvalidArgument,
+        fmt::format("etcdserver: there is no alarm {} or no alarm action {}",
+                    static_cast<int>(parsed.alarm()), static_cast<int>(parsed.action()))));
   }
   if (parsed.action() != etcdserverpb::AlarmRequest::GET) {
     mvcc::AlarmOp op;

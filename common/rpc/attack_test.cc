@@ -84,6 +84,15 @@ TEST_F(Attack, FramesOutOfOrderEndTheConnection) {
       [](RawClient& c) { c.SendFrame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string(4, '\0')); });
 }
 
+// What the peer still sends is unread when the connection is closed: a reset could take the answer
+// with it.
+TEST_F(Attack, WhoIsStillSendingGetsItsAnswer) {
+  RawClient client(server_.port());
+  client.Send("POST /v3/kv/range HTTP/1.1\r\nContent-Length: 4194304\r\n\r\n");
+  EXPECT_TRUE(client.Send(std::string(4U << 20, 'x')));
+  EXPECT_THAT(client.ReadSome(), HasSubstr("405"));
+}
+
 TEST_F(Attack, FrameLongerThanAllowedIsAFrameSizeError) {
   RawClient client(server_.port());
   client.Handshake();

@@ -22,7 +22,7 @@ ServerConnection::ServerConnection(ServerCore& core, Owner& owner,
 
 ServerConnection::~ServerConnection() {
   session_.reset();
-  socket_->Close();
+  socket_->Leave();
 }
 
 bool ServerConnection::OnBytes(std::string_view bytes) {

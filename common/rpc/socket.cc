@@ -108,6 +108,10 @@ void Socket::Close() {
   pending_sent_ = 0;
 }
 
+void Socket::Leave() {
+  if (!lingering_) Close();
+}
+
 void Socket::Fail(std::string_view reason) {
   User* user = user_;
   const auto self = shared_from_this();

@@ -36,6 +36,9 @@ class Socket final : public io::TurnTask, public std::enable_shared_from_this<So
   void Start();
   void WakeFlush();
   void Close();  // at once, without OnClosed
+  // The user is gone: closes, but for a connection that ended in order, which gives the peer a
+  // moment to read our last words.
+  void Leave();
   void OnTurn(Time now) override;
 
  private:

@@ -193,8 +193,8 @@ Status DamagedAt(const std::string& path, std::uint64_t offset, std::string_view
   return MakeStatus(
       StatusCode::kDataLoss,
       fmt::format("log segment {} is damaged at offset {}: {}; nothing was changed. Restore the "
-                  "file from a copy of this node's disk, or remove this member from the cluster "
-                  "and add it again with an empty data directory",
+                  "file as it was when this voter stopped; an older one, or an empty directory, "
+                  "would forget what this voter has promised",
                   path, offset, reason));
 }
 

@@ -62,6 +62,22 @@ def defragments(cluster):
         assert ctl(client, "get", "often", "--print-value-only").stdout == "19\n"
 
 
+def no_space():
+    """What NOSPACE refuses is not in the log either, whose room is for what frees space."""
+    with harness.coppice(1, 0, 1, {"voter": ["--quota-backend-bytes=1"]}) as cluster:
+        client = cluster.node("p1").client
+        assert ctl(client, "put", "a", "1").returncode == 0
+        harness.eventually(lambda: "NOSPACE" in ctl(client, "alarm", "list").stdout, 10)
+        for value in ("refused" * 10000, "refused" * 10001):
+            done = ctl(client, "put", "a", value)
+            assert done.returncode != 0 and "database space exceeded" in done.stderr, done
+        assert ctl(client, "del", "a").stdout == "1\n"
+        log = os.path.join(cluster.folder, "v1", "member", "wal")
+        for name in os.listdir(log):
+            with open(os.path.join(log, name), "rb") as f:
+                assert b"refused" not in f.read(), name
+
+
 def main():
     results = harness.Results()
     with harness.coppice(3, 1, 1) as cluster:
@@ -69,6 +85,7 @@ def main():
         results.case("move-leader to who cannot lead", refuses, cluster)
         results.case("move-leader's errors are etcd's", as_etcd, cluster)
         results.case("defrag at each tier", defragments, cluster)
+    results.case("NOSPACE keeps the log's room", no_space)
     return results.close()
 
 
