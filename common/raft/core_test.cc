@@ -77,6 +77,17 @@ class CoreTest : public testing::Test {
     return append;
   }
 
+  // A follower with two durable entries of term 1; of term 2 comes another second one, committed.
+  void StartAndOverwriteTheSecondEntry() {
+    Start(3);
+    From(2, FromLeader(0, 0, 1, {1, 1}));
+    Step(Appended{Term(1), Index(2)});
+    Take();
+    Append overwrite = FromLeader(1, 1, 2, {2});
+    overwrite.commit = Index(2);
+    From(3, overwrite);
+  }
+
   Time now_ = kSecond;
   std::unique_ptr<Core> core_;
   Output out_;
@@ -211,13 +222,7 @@ TEST_F(CoreTest, AppliesOnlyWhatIsCommittedAndDurable) {
 }
 
 TEST_F(CoreTest, ALateAppendedOfAnOverwrittenEntryDoesNotCount) {
-  Start(3);
-  From(2, FromLeader(0, 0, 1, {1, 1}));
-  Step(Appended{Term(1), Index(2)});
-  Take();
-  Append overwrite = FromLeader(1, 1, 2, {2});
-  overwrite.commit = Index(2);
-  From(3, overwrite);
+  StartAndOverwriteTheSecondEntry();
   Output out = Take();
   ASSERT_EQ(out.append.size(), 1U);
   EXPECT_EQ(out.append[0]->term(), Term(2));
@@ -230,13 +235,7 @@ TEST_F(CoreTest, ALateAppendedOfAnOverwrittenEntryDoesNotCount) {
 // The record may reach the disk and the entries behind it not: what is on the disk at index 2 is
 // then that of term 1, which was never committed.
 TEST_F(CoreTest, TheSavedCommitIndexCoversNoEntryThatIsNotDurable) {
-  Start(3);
-  From(2, FromLeader(0, 0, 1, {1, 1}));
-  Step(Appended{Term(1), Index(2)});
-  Take();
-  Append overwrite = FromLeader(1, 1, 2, {2});
-  overwrite.commit = Index(2);
-  From(3, overwrite);
+  StartAndOverwriteTheSecondEntry();
   From(2, FromLeader(2, 2, 3, {}));
   const Output out = Take();
   EXPECT_EQ(core_->status().commit, Index(2));

@@ -30,7 +30,8 @@ struct TailSourceConfig {
 //
 // A subscriber names the (index, term) it has. Another term at that index: refused. Ahead of us: it
 // waits. Below the window: a voter reads its WAL, a relay answers Behind. Entries are committed
-// ones only, each frame at most the subscriber's credit and one entry more. Under load frames
+// ones only, each frame at most the subscriber's credit and one entry more; of its credit 64 MiB
+// count at a time. Under load frames
 // gather to `gather` or `gather_bytes`; when idle, and before a ReadIndex answer, they leave at
 // once.
 //

@@ -252,8 +252,8 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def grpc(endpoint, method, message, metadata):
-    """(status, message) of one call with any bytes and metadata, which no client lets through."""
+def grpc(endpoint, method, message, metadata, trailer="grpc-message"):
+    """(status, a trailer) of one call with any bytes and metadata, which no client lets through."""
     words = ["curl", "-s", "--noproxy", "*", "--http2-prior-knowledge", "--max-time", "10", "-i",
              "-H", "content-type: application/grpc", "-H", "te: trailers", "--data-binary", "@-",
              f"http://{endpoint}/{method}"]
@@ -262,7 +262,7 @@ def grpc(endpoint, method, message, metadata):
     done = subprocess.run(words, input=b"\0" + len(message).to_bytes(4, "big") + message,
                           capture_output=True, timeout=20, check=False)
     text = done.stdout.decode(errors="replace")
-    return header(text, "grpc-status"), header(text, "grpc-message")
+    return header(text, "grpc-status"), header(text, trailer)
 
 
 def header(text, name):
@@ -300,6 +300,18 @@ def bad_requests(endpoint):
                 f"{method} {call[0][:20]} {call[1]}: {status} {message}, not {code} {word}"
 
 
+def member_list(endpoint):
+    """As consistent as metadata asks; without, as etcd, serializable unless the request says so."""
+    for message, metadata, said in (
+            (b"", {}, ""),
+            (b"", {"coppice-consistency": "linearizable"}, "linearizable"),
+            (b"", {"coppice-min-revision": "0"}, "serializable"),
+            (field(1, 1), {"coppice-min-revision": "0"}, "linearizable")):
+        status, served = grpc(endpoint, "etcdserverpb.Cluster/MemberList", message, metadata,
+                              "coppice-served-consistency")
+        assert (status, served) == ("0", said), (endpoint, metadata, status, served)
+
+
 def too_large(endpoint):
     done = subprocess.run(["etcdctl", f"--endpoints={endpoint}", "put", "a"], input=b"v" * 1600000,
                           capture_output=True, timeout=15, check=False,
@@ -330,6 +342,7 @@ def requests():
             put(cluster.node(name).client)
             try:
                 bad_requests(cluster.node(name).client)
+                member_list(cluster.node(name).client)
                 too_large(cluster.node(name).client)
                 put(cluster.node(name).client)
             except AssertionError as error:

@@ -50,6 +50,8 @@ void PrintHelp(const Commands& commands) {
   }
   fmt::print("  {:<18} {}\n\nFLAGS:\n{}", "version", "Prints the version", flags.Usage());
   fmt::print("\nThe flags of a command: coppicectl <command> --help\n");
+  fmt::print(
+      "From the environment: ETCDCTL_WRITE_OUT or COPPICECTL_WRITE_OUT for --write-out, etc.\n");
 }
 
 // The command that the words name, which are then taken out of `words`. Its name may have flags
