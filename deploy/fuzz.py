@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Builds the libFuzzer programs of fuzz/ (preset `fuzz`) and runs each for a while.
+"""Builds the libFuzzer programs of fuzz/ (preset `asan-ubsan`) and runs each for a while.
 
     deploy/fuzz.py [--seconds N] [--jobs N] [--no-build] [NAME...]
 
 Each starts from its seeds, the kept inputs of fuzz/corpus/NAME, and what earlier runs found worth
-keeping (build-fuzz/corpus/NAME). An input that breaks a rule is left in build-fuzz/found: mend what
+keeping (build-asan/corpus/NAME). An input that breaks a rule is left in build-asan/found: mend what
 it shows, and keep it in fuzz/corpus/NAME, where every build's unit tests replay it. One line a
 target, and `N passed, N failed`; exit 1 if any failed.
 """
@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.path.join(ROOT, "build-fuzz")
+BUILD = os.path.join(ROOT, "build-asan")
 INPUT_MAX = {"edge": 16384, "transport": 8192, "wal": 4096, "registry": 4096, "keys": 1024,
              "requests": 8192}
 # What one input may take: an endless loop and memory without a bound are findings.
@@ -30,7 +30,7 @@ OPTIONS = {"ASAN_OPTIONS": "allocator_may_return_null=0:detect_stack_use_after_r
 
 
 def build(jobs):
-    for command in (["cmake", "--preset", "fuzz"],
+    for command in (["cmake", "--preset", "asan-ubsan"],
                     ["cmake", "--build", BUILD, "--parallel", str(jobs), "--target", "fuzzers"]):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, check=False)

@@ -9,7 +9,7 @@ set -euo pipefail
 PACKAGES=(
   # The toolchain.
   build-essential cmake ninja-build ccache git ca-certificates
-  clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14
+  clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 lld-14
   # Libraries of the servers.
   libboost-dev libnghttp2-dev librocksdb-dev libabsl-dev libfmt-dev libspdlog-dev libssl-dev
   libprotobuf-dev protobuf-compiler prometheus-cpp-dev libcli11-dev nlohmann-json3-dev
