@@ -63,6 +63,8 @@ class WatchMux final : public mvcc::WatchSource {
   void OnStale(Time now, ConnectionId connection);
   // A backend became eligible.
   void OnBackendUp(Time now);
+  // A backend told of it besides by its frames: it is known to every watcher opened from now on.
+  void LearnCompaction(Revision compact_revision) { Learn(0, compact_revision); }
   // At the end of each turn with any input, sessions' calls included, and at NextDeadline.
   void Poll(Time now);
   Time NextDeadline() const;

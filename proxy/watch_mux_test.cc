@@ -123,6 +123,19 @@ TEST_F(WatchMuxTest, StartBelowTheKnownCompactionIsCanceledEvenIfBuffered) {
   EXPECT_EQ(sink.compact_revision, 4);
 }
 
+TEST_F(WatchMuxTest, ACompactionKnownToTheAdmissionCancelsBeforeAnyWatermarkTells) {
+  TestSink first;
+  Open(first, Key("a"));
+  for (const char* value : {"1", "2", "3"}) Put("a", value);
+  world_.Settle();
+  TestSink sink;
+  Prepare(sink, Key("a", 3));
+  world_.mux.LearnCompaction(4);
+  ASSERT_TRUE(world_.mux.TryOpen(*sink.watcher));
+  EXPECT_TRUE(sink.canceled);
+  EXPECT_EQ(sink.compact_revision, 4);
+}
+
 TEST_F(WatchMuxTest, LiveWatchersAreCanceledIfTheirGapWasCompacted) {
   TestSink sink;
   Open(sink, Key("a"));
