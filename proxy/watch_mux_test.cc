@@ -175,20 +175,68 @@ TEST_F(WatchMuxTest, AFutureStartOutlivesACompactionBelowItAndMissesNothing) {
   EXPECT_THAT(later.Values(), ElementsAre("6", "7"));
 }
 
-TEST_F(WatchMuxTest, OpensNowOnlyAtTheStreamsFloorAndItsMinimum) {
+TEST_F(WatchMuxTest, OpensOnceTheUpstreamIsThere) {
   TestSink sink;
-  sink.floor = 3;
   Prepare(sink, Key("a"));
-  world_.Settle();
   EXPECT_FALSE(world_.mux.TryOpen(*sink.watcher));
-  Put("b", "1");
-  Put("b", "2");
-  sink.ready = false;
   world_.Settle();
   EXPECT_TRUE(sink.ready);
   EXPECT_TRUE(world_.mux.TryOpen(*sink.watcher));
+  EXPECT_EQ(sink.opened_at, 1);
+  EXPECT_EQ(world_.mux.Complete(*sink.watcher), 1);
+}
+
+// The learner is at revision 1; the stream has seen 3, or a round was confirmed at 3.
+TEST(WatchMux, OpensNowAboveALearnerThatIsBehindAndGetsWhatFollows) {
+  for (const bool by_floor : {true, false}) {
+    World world{1, {}};
+    TestSink sink;
+    sink.floor = by_floor ? 3 : 0;
+    sink.spec = {.range = KeyRange::FromWire("a", ""), .min_revision = by_floor ? 0 : 3};
+    sink.watcher = world.mux.Prepare(sink.spec, sink);
+    world.Settle();
+    ASSERT_TRUE(world.mux.TryOpen(*sink.watcher));
+    EXPECT_EQ(sink.opened_at, 3);
+    EXPECT_EQ(world.mux.Complete(*sink.watcher), 0);
+    world.model.Commit({{"a", "2"}});
+    world.Settle();
+    EXPECT_EQ(world.mux.Complete(*sink.watcher), 0);
+    world.model.Commit({{"a", "3"}});
+    world.Settle();
+    EXPECT_EQ(world.mux.Complete(*sink.watcher), 3) << "nothing is missing up to created's header";
+    EXPECT_THAT(sink.Values(), IsEmpty());
+    world.model.Commit({{"a", "4"}});
+    world.Settle();
+    EXPECT_THAT(sink.Values(), ElementsAre("4"));
+    EXPECT_EQ(world.mux.Complete(*sink.watcher), 4);
+  }
+}
+
+TEST_F(WatchMuxTest, APastStartOpensAtItsRoundThoughTheLearnerIsBehindThat) {
+  TestSink sink;
+  Prepare(sink, {.range = KeyRange::FromWire("a", ""), .start = 2, .min_revision = 3});
+  world_.Settle();
+  ASSERT_TRUE(world_.mux.TryOpen(*sink.watcher));
   EXPECT_EQ(sink.opened_at, 3);
-  EXPECT_EQ(world_.mux.Complete(*sink.watcher), 3);
+  for (const char* value : {"2", "3"}) Put("a", value);
+  world_.Settle();
+  EXPECT_THAT(sink.Values(), ElementsAre("2", "3"));
+}
+
+TEST_F(WatchMuxTest, OpensNowWhileNoBackendIsThere) {
+  TestSink first;
+  Open(first, Key("a"));
+  world_.Cut(1);
+  world_.Cut(2);
+  TestSink sink;
+  sink.floor = 2;
+  Prepare(sink, Key("a"));
+  ASSERT_TRUE(world_.mux.TryOpen(*sink.watcher));
+  for (const char* value : {"2", "3"}) Put("a", value);
+  world_.Connect(0);
+  world_.mux.OnBackendUp(world_.now);
+  world_.Settle();
+  EXPECT_THAT(sink.Values(), ElementsAre("3"));
 }
 
 TEST_F(WatchMuxTest, SlowWatcherCatchesUpBeyondTheRing) {

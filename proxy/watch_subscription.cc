@@ -240,14 +240,16 @@ MuxWatcher* Subscription::Add(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink
 }
 
 bool Subscription::TryOpen(MuxWatcher& watcher, Revision compact_revision) {
+  if (!created()) return false;
   const Revision start = watcher.next;
-  const Revision at = complete();
-  if (!created() || at < watcher.min_revision) return false;
-  // "Now" is where the backends are, and is not below what this stream has seen.
-  if (start == 0 && (!fresh() || at < watcher.sink->floor)) return false;
+  // It opens at a revision that was committed, whether the upstream has reached it or not; "now" is
+  // not below what the stream has seen.
+  Revision at = std::max(complete(), watcher.min_revision);
+  if (start == 0) at = std::max(at, watcher.sink->floor);
   Unlist(watcher);
-  watcher.next = start == 0 ? at : start;
-  List(watcher, start == 0 || start > at ? State::kLive : State::kBehind);
+  watcher.from_now = start == 0;
+  watcher.next = start == 0 ? at + 1 : start;
+  List(watcher, watcher.next > complete() ? State::kLive : State::kBehind);
   watcher.sink->OnOpened(watcher, at);
   if (start != 0 && start < compact_revision) Cancel(watcher, compact_revision, kWatchCompacted);
   return true;
@@ -265,7 +267,8 @@ void Subscription::Cancel(MuxWatcher& watcher, Revision compact_revision, std::s
 
 Revision Subscription::Complete(const MuxWatcher& watcher) const {
   const Revision revision = complete();
-  return watcher.state == State::kLive && watcher.next <= revision ? revision : 0;
+  const Revision since = watcher.next - (watcher.from_now ? 1 : 0);
+  return watcher.state == State::kLive && since <= revision ? revision : 0;
 }
 
 void Subscription::NotifyPrepared() {

@@ -33,6 +33,7 @@ class MuxWatcher final : public mvcc::Watcher {
   State state = State::kPrepared;
   mvcc::WatchFilters filters;
   bool catching_up = false;  // gets the events of the catch-up that is open
+  bool from_now = false;     // its start was 0: what is complete up to next - 1 is so for it
   std::uint32_t position = 0;
   Subscription* const subscription;
   Revision next = 0;  // as in HubWatcher
@@ -80,8 +81,6 @@ class Subscription {
   // From now on complete() follows `mark`, its connection's watermark; null: it stands still.
   void Follow(const Revision* mark);
   Revision complete() const { return mark_ == nullptr ? complete_ : std::max(complete_, *mark_); }
-  // Complete as of now: its upstream is open and not behind.
-  bool fresh() const { return mark_ != nullptr; }
   // History between complete() and what backends have is gone: cancels all that are open, but for
   // those that need nothing of it because they start in the future.
   void Reset(Revision compact_revision);
@@ -101,6 +100,8 @@ class Subscription {
 
   // --- Watchers.
   MuxWatcher* Add(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink);
+  // False only before the main upstream is created: that one may be far behind what the watcher's
+  // stream has seen, but it brings all that follows.
   bool TryOpen(MuxWatcher& watcher, Revision compact_revision);
   void Remove(MuxWatcher& watcher);
   Revision Complete(const MuxWatcher& watcher) const;
