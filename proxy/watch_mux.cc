@@ -214,6 +214,11 @@ bool WatchMux::Open(Subscription& s, Upstream& u, Revision start) {
     Fail(u, kNoConnection);
     return false;
   }
+  OpenAt(connection, s, u, start);
+  return true;
+}
+
+void WatchMux::OpenAt(ConnectionId connection, Subscription& s, Upstream& u, Revision start) {
   do {
     last_slot_ = (last_slot_ + 1) & ~kSlotBit;
   } while (upstreams_.contains(last_slot_ | kSlotBit));
@@ -223,11 +228,19 @@ bool WatchMux::Open(Subscription& s, Upstream& u, Revision start) {
   u.consumed = 0;
   u.lagging = false;
   upstreams_[u.stream.slot] = {&s, !IsMain(s, u)};
+  ++connections_[connection].upstreams;
   const std::string payload = replica::EncodeWatchCreate(
       {.range = s.range(), .prev_kv = s.prev_kv(), .start = start, .credit = options_.credit});
   backends_.Send(connection,
                  {.type = io::FrameType::kWatchCreate, .stream = u.stream, .payload = payload});
-  return true;
+}
+
+// The main upstream of one that has none.
+Revision WatchMux::ResumesAt(const Subscription& s) {
+  if (!s.created()) return 0;
+  const Revision next = s.complete() + 1;
+  if (COPPICE_MUTANT(kResumeWatchLate)) return next + 1;
+  return COPPICE_MUTANT(kResumeWatchEarly) ? next - 1 : next;
 }
 
 void WatchMux::Drop(Subscription& s, Upstream& u, bool tell) {
@@ -237,8 +250,9 @@ void WatchMux::Drop(Subscription& s, Upstream& u, bool tell) {
                    {.type = io::FrameType::kWatchCancel, .stream = u.stream, .payload = {}});
   }
   if (IsMain(s, u)) s.Follow(nullptr);
-  const auto connection = connections_.find(u.connection);
-  if (connection != connections_.end()) std::erase(connection->second.lagging, u.stream.slot);
+  Connection& connection = connections_.at(u.connection);
+  std::erase(connection.lagging, u.stream.slot);
+  --connection.upstreams;
   upstreams_.erase(u.stream.slot);
   u.state = Upstream::State::kIdle;
   u.connection = kNoConnection;
@@ -272,13 +286,19 @@ void WatchMux::OnLost(Time now, ConnectionId connection) {
 
 void WatchMux::OnStale(Time now, ConnectionId connection) {
   now_ = now;
-  const ConnectionId other = backends_.Choose(connection);
-  if (other == connection || other == kNoConnection) return;
+  const auto it = connections_.find(connection);
+  if (it == connections_.end() || it->second.upstreams == 0) return;
+  if (backends_.ChooseFresher(connection) == kNoConnection) return;
+  // Chosen anew for each, so that they spread.
   for (const auto& [key, s] : subscriptions_) {
-    if (s->main.connection != connection) continue;
-    Drop(*s, s->main, /*tell=*/true);
-    s->main.avoid = connection;
-    Touch(*s);
+    if (s->main.connection == connection) {
+      Drop(*s, s->main, /*tell=*/true);
+      OpenAt(backends_.ChooseFresher(connection), *s, s->main, ResumesAt(*s));
+    }
+    if (s->catch_up != nullptr && s->catch_up->connection == connection) {
+      Drop(*s, *s->catch_up, /*tell=*/true);
+      OpenAt(backends_.ChooseFresher(connection), *s, *s->catch_up, s->catch_up_next());
+    }
   }
 }
 
@@ -333,10 +353,7 @@ void WatchMux::Maintain(Subscription& s) {
   }
   if (s.main.state == Upstream::State::kIdle) {
     if (now_ >= s.main.retry_at) {
-      Revision next = s.complete() + 1;
-      if (COPPICE_MUTANT(kResumeWatchLate)) ++next;
-      if (COPPICE_MUTANT(kResumeWatchEarly)) --next;
-      Open(s, s.main, s.created() ? next : 0);
+      Open(s, s.main, ResumesAt(s));
     } else {
       retry_at_ = std::min(retry_at_, s.main.retry_at);
     }

@@ -24,6 +24,9 @@ class WatchBackends {
   // is none; kNoConnection if nobody serves. Another one than `except`, unless that is the only
   // one.
   virtual ConnectionId Choose(ConnectionId except) = 0;
+  // For a subscription whose connection's backend is not fresh any more: one to a backend that is
+  // fresher, kNoConnection if there is none.
+  virtual ConnectionId ChooseFresher(ConnectionId than) = 0;
   // Queues one frame; `frame.payload` is copied.
   virtual void Send(ConnectionId connection, const io::Frame& frame) = 0;
 };
@@ -59,7 +62,8 @@ class WatchMux final : public mvcc::WatchSource {
   bool OnFrame(Time now, ConnectionId connection, const io::Frame& frame);
   // The connection is gone; its subscriptions resume elsewhere.
   void OnLost(Time now, ConnectionId connection);
-  // Its backend is no longer fresh, or is draining: subscriptions move if Choose knows another.
+  // Its backend is no longer fresh, or is draining: subscriptions move to a fresher one, or stay if
+  // there is none. Said again now and then while it is so.
   void OnStale(Time now, ConnectionId connection);
   // A backend became eligible.
   void OnBackendUp(Time now);
@@ -88,6 +92,7 @@ class WatchMux final : public mvcc::WatchSource {
   struct Connection {
     Revision complete = 0;
     std::vector<std::uint32_t> lagging;  // slots
+    std::size_t upstreams = 0;
   };
   struct Slot {
     Subscription* subscription = nullptr;
@@ -105,6 +110,8 @@ class WatchMux final : public mvcc::WatchSource {
   void GrantCredit(Upstream& u, std::size_t bytes);
 
   bool Open(Subscription& s, Upstream& u, Revision start);
+  void OpenAt(ConnectionId connection, Subscription& s, Upstream& u, Revision start);
+  static Revision ResumesAt(const Subscription& s);
   void Drop(Subscription& s, Upstream& u, bool tell);
   void Fail(Upstream& u, ConnectionId avoid);
   void Maintain(Subscription& s);

@@ -139,6 +139,7 @@ class RandomMux {
   void Connections() {
     if (!world_.links.empty() && rng_.Chance(0.5)) {
       if (rng_.Chance(0.3)) {
+        world_.rounds[AnyLink()] = world_.now;
         world_.mux.OnStale(world_.now, AnyLink());
       } else {
         world_.Cut(AnyLink());

@@ -97,14 +97,44 @@ TEST_F(WatchMuxTest, LostUpstreamResumesElsewhereWithoutGapOrRepeat) {
   EXPECT_THAT(sink.Values(), ElementsAre("1", "2", "3"));
 }
 
-TEST_F(WatchMuxTest, MovesFromAStaleBackendIfThereIsAnother) {
+TEST_F(WatchMuxTest, MovesFromAStaleBackendOnceThereIsAFresherOne) {
   TestSink sink;
   Open(sink, Key("a"));
-  EXPECT_EQ(world_.backends[0]->hub.watchers(), 1U);
+  world_.mux.OnStale(world_.now, 1);
+  world_.Settle();
+  EXPECT_EQ(world_.backends[0]->hub.watchers(), 1U) << "the other is not fresher";
+  world_.rounds[2] = 1;
   world_.mux.OnStale(world_.now, 1);
   world_.Settle();
   EXPECT_EQ(world_.backends[0]->hub.watchers(), 0U);
   EXPECT_EQ(world_.backends[1]->hub.watchers(), 1U);
+  Put("a", "1");
+  world_.Settle();
+  EXPECT_THAT(sink.Values(), ElementsAre("1"));
+}
+
+TEST_F(WatchMuxTest, ACatchUpMovesFromAStaleBackendAndGoesOnWhereItWas) {
+  for (int i = 0; i < 6; ++i) Put("a", std::to_string(i));
+  TestSink sink;
+  Prepare(sink, Key("a", 1));
+  world_.Settle();
+  ASSERT_TRUE(world_.mux.TryOpen(*sink.watcher));
+  world_.mux.Poll(world_.now);
+  ASSERT_EQ(world_.mux.upstreams(), 2U);
+  world_.ServerTurn(*world_.links.at(1));
+  world_.AnswerHistory(*world_.backends[0], 2);
+  world_.ServerTurn(*world_.links.at(1));
+  for (int i = 0; i < 5 && sink.events.empty(); ++i) world_.ProxyTurn(1);
+  ASSERT_FALSE(sink.events.empty());
+  ASSERT_LT(sink.events.size(), 6U);
+  world_.rounds[2] = 1;
+  world_.mux.OnStale(world_.now, 1);
+  EXPECT_EQ(world_.mux.upstreams(), 2U);
+  world_.ServerTurn(*world_.links.at(1));
+  world_.ServerTurn(*world_.links.at(1));
+  EXPECT_EQ(world_.backends[0]->hub.watchers(), 0U);
+  world_.Settle();
+  EXPECT_THAT(sink.Values(), ElementsAre("0", "1", "2", "3", "4", "5"));
 }
 
 TEST_F(WatchMuxTest, StartBelowTheKnownCompactionIsCanceledEvenIfBuffered) {

@@ -92,6 +92,7 @@ class Subscription {
   std::optional<Revision> BeginCatchUp(Revision cohort);
   void OnCatchUpEvents(const mvcc::EncodedEventsPtr& events);
   void OnCatchUpComplete(Revision revision);
+  Revision catch_up_next() const { return catch_up_next_; }
   // It has reached the ring, or nobody takes its events any more.
   bool CatchUpDone() const;
   void EndCatchUp();

@@ -71,6 +71,12 @@ class World final : public WatchBackends {
     // In plain tests the first; else any, so that a catch-up runs ahead of the main upstream.
     return found[scatter == 0 ? 0 : Mix64(++scatter) % found.size()];
   }
+  ConnectionId ChooseFresher(ConnectionId than) override {
+    for (auto& [id, link] : links) {
+      if (rounds[id] > rounds[than]) return id;
+    }
+    return kNoConnection;
+  }
   void Send(ConnectionId connection, const io::Frame& frame) override {
     links.at(connection)->to_backend.push_back({frame, std::string(frame.payload)});
   }
@@ -155,6 +161,7 @@ class World final : public WatchBackends {
   replica::WatchConnectionOptions link_options{.frame_bytes_max = 100};
   std::vector<std::unique_ptr<Backend>> backends;
   std::map<ConnectionId, std::unique_ptr<Link>> links;
+  std::map<ConnectionId, Time> rounds;  // the last confirmed one of each one's backend
   WatchMux mux;
 };
 

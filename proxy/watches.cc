@@ -148,8 +148,18 @@ void Watches::OnConnectionFresh(std::uint64_t /*connection*/) {
 
 ConnectionId Watches::Choose(ConnectionId except) {
   Pool& pool = node_.pool();
-  const auto id = pool.router().Choose({.spread = true}, pool.FindBackend(except));
-  const io::Connection* link = id ? pool.ConnectionOf(*id) : nullptr;
+  return ConnectionOf(pool.router().Choose({.spread = true}, pool.FindBackend(except)));
+}
+
+ConnectionId Watches::ChooseFresher(ConnectionId than) {
+  Pool& pool = node_.pool();
+  const std::optional<BackendId> stale = pool.FindBackend(than);
+  if (!stale) return kNoConnection;
+  return ConnectionOf(pool.router().Choose({.spread = true, .fresher_than = stale}));
+}
+
+ConnectionId Watches::ConnectionOf(std::optional<BackendId> backend) const {
+  const io::Connection* link = backend ? node_.pool().ConnectionOf(*backend) : nullptr;
   return link == nullptr ? kNoConnection : link->id();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -52,11 +53,13 @@ class Watches final : public rpc::CallHandler,
 
  private:
   ConnectionId Choose(ConnectionId except) override;
+  ConnectionId ChooseFresher(ConnectionId than) override;
   void Send(ConnectionId connection, const io::Frame& frame) override;
   void Admit(const mvcc::KeyRange& range, const Consistency& consistency, std::string_view token,
              Done done) override;
   bool HasLeader() const override;
   void OnTurn(Time now) override;
+  ConnectionId ConnectionOf(std::optional<BackendId> backend) const;
   void Step();
   void ArmTimer();
 
