@@ -24,7 +24,7 @@ class RandomMux {
  public:
   explicit RandomMux(std::uint64_t seed)
       : rng_(seed),
-        world_(3, {.ring_bytes = 50 + rng_.Below(1500), .credit = 100, .cohort_revisions = 10}) {
+        world_(3, {.ring_bytes = 50 + rng_.Below(300), .credit = 100, .cohort_revisions = 10}) {
     world_.scatter = seed << 32;
   }
 
@@ -87,7 +87,8 @@ class RandomMux {
     if (world_.links.empty()) return;
     const ConnectionId id = AnyLink();
     for (std::uint64_t n = rng_.Below(6); n > 0; --n) world_.ServerTurn(*world_.links.at(id));
-    for (std::uint64_t n = rng_.Below(6); n > 0; --n) world_.ProxyTurn(id);
+    for (std::uint64_t n = rng_.Below(20); n > 0; --n) world_.ProxyFrame(id);
+    world_.mux.Poll(world_.now);
   }
   void Learner() {
     Backend& backend = *world_.backends[rng_.Below(world_.backends.size())];

@@ -164,13 +164,17 @@ std::optional<Revision> Subscription::BeginCatchUp(Revision cohort) {
     watcher->catching_up = wants(watcher) && watcher->next <= from + cohort;
   }
   catch_up_next_ = from;
+  catch_up_joined_ = false;
   return from;
 }
 
 void Subscription::OnCatchUpEvents(const EncodedEventsPtr& events) {
-  if (events->revision < catch_up_next_) return;
+  // Once it was told of what the ring has, the rest is left to the ring: should that lose it before
+  // they take it from there, they are caught up again.
+  if (catch_up_joined_ || events->revision < catch_up_next_) return;
   if (events->revision >= ring_first_) {  // the ring has this, or the main upstream will bring it
     catch_up_next_ = ring_first_;
+    catch_up_joined_ = true;
     return;
   }
   std::array<std::optional<EncodedEventsPtr>, kVariants> filtered;
@@ -187,14 +191,17 @@ void Subscription::OnCatchUpEvents(const EncodedEventsPtr& events) {
     }
   }
   catch_up_next_ = events->revision + 1;
+  catch_up_joined_ = catch_up_next_ >= ring_first_;
 }
 
 void Subscription::OnCatchUpComplete(Revision revision) {
+  if (catch_up_joined_) return;
   catch_up_next_ = std::max(catch_up_next_, std::min(revision + 1, ring_first_));
+  catch_up_joined_ = catch_up_next_ >= ring_first_;
 }
 
 bool Subscription::CatchUpDone() const {
-  if (catch_up_next_ >= ring_first_) return true;
+  if (catch_up_joined_) return true;
   return std::none_of(behind_.begin(), behind_.end(),
                       [](const MuxWatcher* watcher) { return watcher->catching_up; });
 }

@@ -142,7 +142,8 @@ class Subscription {
   Revision ring_first_ = 0;
   std::size_t ring_bytes_ = 0;
   std::deque<mvcc::EncodedEventsPtr> ring_;
-  Revision catch_up_next_ = 0;  // its watchers have been given everything below
+  Revision catch_up_next_ = 0;    // its watchers have been given everything below
+  bool catch_up_joined_ = false;  // which was where the ring began when it got there
   std::array<std::vector<MuxWatcher*>, kVariants> live_;
   std::vector<MuxWatcher*> behind_;
   std::vector<MuxWatcher*> prepared_;

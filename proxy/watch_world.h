@@ -125,14 +125,17 @@ class World final : public WatchBackends {
     }
     link.server.OnTurn(now, 1);
   }
-  void ProxyTurn(ConnectionId id) {
+  // One frame of a turn, if there is any.
+  void ProxyFrame(ConnectionId id) {
     Link& link = *links.at(id);
-    if (!link.to_proxy.empty()) {
-      OwnedFrame owned = std::move(link.to_proxy.front());
-      link.to_proxy.pop_front();
-      owned.frame.payload = owned.payload;
-      ASSERT_TRUE(mux.OnFrame(now, id, owned.frame));
-    }
+    if (link.to_proxy.empty()) return;
+    OwnedFrame owned = std::move(link.to_proxy.front());
+    link.to_proxy.pop_front();
+    owned.frame.payload = owned.payload;
+    ASSERT_TRUE(mux.OnFrame(now, id, owned.frame));
+  }
+  void ProxyTurn(ConnectionId id) {
+    ProxyFrame(id);
     mux.Poll(now);
   }
   // Everything moves until it is quiet.
