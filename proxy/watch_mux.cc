@@ -16,7 +16,7 @@ MuxWatcher& Of(mvcc::Watcher& watcher) {
 }  // namespace
 
 WatchMux::WatchMux(const WatchMuxOptions& options, WatchBackends& backends)
-    : options_(options), backends_(backends) {}
+    : options_(options), backends_(backends), rings_{.each_max = options.ring_bytes} {}
 
 WatchMux::~WatchMux() = default;
 
@@ -25,7 +25,7 @@ WatchMux::~WatchMux() = default;
 mvcc::Watcher* WatchMux::Prepare(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink) {
   auto& subscription = subscriptions_[Key(spec.range, spec.prev_kv)];
   if (subscription == nullptr) {
-    subscription = std::make_unique<Subscription>(spec.range, spec.prev_kv, options_.ring_bytes);
+    subscription = std::make_unique<Subscription>(spec.range, spec.prev_kv, rings_);
   }
   Subscription& s = *subscription;
   if (!std::exchange(s.listed_waiting, true)) waiting_.push_back(&s);
@@ -115,10 +115,32 @@ bool WatchMux::OnEvents(Subscription& s, Upstream& u, const io::Frame& frame) {
   revision_ = std::max(revision_, events->revision);
   if (IsMain(s, u)) {
     s.OnEvents(events);
+    if (rings_.used > options_.rings_bytes) TrimRings();
   } else {
     s.OnCatchUpEvents(events);
   }
   return true;
+}
+
+// The largest rings become as large as each other, and an eighth stays free, so that this is done
+// once in many events. Whoever falls off its ring is caught up.
+void WatchMux::TrimRings() {
+  std::vector<Subscription*> smallest_first;
+  for (const auto& [key, s] : subscriptions_) {
+    if (s->ring_bytes() != 0) smallest_first.push_back(s.get());
+  }
+  // Stable: a run does not depend on addresses.
+  std::stable_sort(smallest_first.begin(), smallest_first.end(),
+                   [](const Subscription* a, const Subscription* b) {
+                     return a->ring_bytes() < b->ring_bytes();
+                   });
+  std::size_t left = options_.rings_bytes - options_.rings_bytes / 8;
+  std::size_t rings = smallest_first.size();
+  for (Subscription* s : smallest_first) {
+    s->TrimRing(left / rings--);
+    left -= s->ring_bytes();
+    if (s->behind() != 0) Touch(*s);
+  }
 }
 
 void WatchMux::GrantCredit(Upstream& u, std::size_t bytes) {

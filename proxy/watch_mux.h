@@ -32,10 +32,11 @@ class WatchBackends {
 };
 
 struct WatchMuxOptions {
-  std::size_t ring_bytes = 16U << 20;  // of recent events, per subscription
-  std::uint32_t credit = 256U << 10;   // per upstream
-  Revision cohort_revisions = 10'000;  // watchers this close together share a catch-up
-  Micros stall_max = 60 * kSecond;     // blocked for so long and off the ring: canceled
+  std::size_t ring_bytes = 16U << 20;    // of recent events, per subscription
+  std::size_t rings_bytes = 256U << 20;  // of all subscriptions together
+  std::uint32_t credit = 256U << 10;     // per upstream
+  Revision cohort_revisions = 10'000;    // watchers this close together share a catch-up
+  Micros stall_max = 60 * kSecond;       // blocked for so long and off the ring: canceled
   Micros retry_min = 10 * kMillisecond;
   Micros retry_max = kSecond;
 };
@@ -86,6 +87,7 @@ class WatchMux final : public mvcc::WatchSource {
   std::uint64_t auth_revision() const { return auth_; }
   std::size_t subscriptions() const { return subscriptions_.size(); }
   std::size_t upstreams() const { return upstreams_.size(); }
+  std::size_t ring_bytes() const { return rings_.used; }
 
  private:
   using Key = std::pair<mvcc::KeyRange, bool>;
@@ -108,6 +110,7 @@ class WatchMux final : public mvcc::WatchSource {
   void SetLagging(Connection& connection, std::vector<std::uint32_t> slots);
   void Learn(Revision revision, Revision compact_revision);
   void GrantCredit(Upstream& u, std::size_t bytes);
+  void TrimRings();
 
   bool Open(Subscription& s, Upstream& u, Revision start);
   void OpenAt(ConnectionId connection, Subscription& s, Upstream& u, Revision start);
@@ -127,6 +130,7 @@ class WatchMux final : public mvcc::WatchSource {
   Revision revision_ = 0;
   Revision compact_ = 0;
   std::uint64_t auth_ = 0;
+  RingBytes rings_;
   std::map<Key, std::unique_ptr<Subscription>> subscriptions_;
   std::map<std::uint32_t, Slot> upstreams_;  // by slot; those with a connection
   std::map<ConnectionId, Connection> connections_;

@@ -24,7 +24,10 @@ class RandomMux {
  public:
   explicit RandomMux(std::uint64_t seed)
       : rng_(seed),
-        world_(3, {.ring_bytes = 50 + rng_.Below(300), .credit = 100, .cohort_revisions = 10}) {
+        world_(3, {.ring_bytes = 100 + rng_.Below(2000),
+                   .rings_bytes = 500 + rng_.Below(8000),
+                   .credit = 100,
+                   .cohort_revisions = 10}) {
     world_.scatter = seed << 32;
   }
 

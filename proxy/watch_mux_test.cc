@@ -35,7 +35,7 @@ class WatchMuxTest : public testing::Test {
     return {.range = KeyRange::FromWire(key, ""), .start = start};
   }
 
-  World world_{2, {.ring_bytes = 200}};
+  World world_{2, {.ring_bytes = 600}};
 };
 
 TEST_F(WatchMuxTest, WatchersOfOneRangeShareOneUpstreamAndItsEncoding) {
@@ -285,6 +285,52 @@ TEST_F(WatchMuxTest, SlowWatcherCatchesUpBeyondTheRing) {
   world_.mux.Drained(slow);
   world_.Settle();
   EXPECT_EQ(slow.events, fast.events);
+}
+
+TEST(WatchMux, RingsHaveACommonBoundThatTheLargestPay) {
+  constexpr std::size_t kBytes = 4000;
+  World world{2, {.rings_bytes = kBytes, .stall_max = 3600 * kSecond}};
+  const auto open = [&world](TestSink& sink, const char* key, Revision start) {
+    sink.spec = {.range = KeyRange::FromWire(key, ""), .start = start};
+    sink.watcher = world.mux.Prepare(sink.spec, sink);
+    if (start == 0) world.Settle();
+    EXPECT_TRUE(world.mux.TryOpen(*sink.watcher));
+  };
+  TestSink large;
+  TestSink slow;
+  TestSink small;
+  open(large, "large", 0);
+  open(slow, "large", 0);
+  open(small, "small", 0);
+  slow.writable = false;
+  world.model.Commit({{"small", "0"}});
+  for (int i = 0; i < 100; ++i) {
+    world.model.Commit({{"large", std::to_string(i)}});
+    world.Settle();
+    EXPECT_LE(world.mux.ring_bytes(), kBytes);
+  }
+  EXPECT_GT(world.mux.ring_bytes(), kBytes / 2);
+  EXPECT_EQ(large.events.size(), 100U);
+
+  TestSink past_small;
+  open(past_small, "small", 2);
+  world.mux.Poll(world.now);
+  EXPECT_THAT(past_small.Values(), ElementsAre("0")) << "the small ring lost nothing";
+  TestSink past_large;
+  open(past_large, "large", 2);
+  world.mux.Poll(world.now);
+  EXPECT_THAT(past_large.Values(), IsEmpty());
+  slow.writable = true;
+  world.mux.Drained(slow);
+  world.Settle();
+  EXPECT_EQ(past_large.events, large.events);
+  EXPECT_EQ(slow.events, large.events);
+
+  for (TestSink* sink : {&large, &slow, &small, &past_small, &past_large}) {
+    world.mux.Close(*sink->watcher);
+  }
+  world.Settle();
+  EXPECT_EQ(world.mux.ring_bytes(), 0U);
 }
 
 TEST_F(WatchMuxTest, BlockedForAMinuteOffTheRingIsCanceled) {

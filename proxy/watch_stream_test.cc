@@ -254,7 +254,9 @@ class Client final : public api::WatchOut {
 class RandomStreams {
  public:
   explicit RandomStreams(std::uint64_t seed)
-      : rng_(seed), world_(3, {.ring_bytes = 250, .credit = 200, .cohort_revisions = 10}) {
+      : rng_(seed),
+        world_(3,
+               {.ring_bytes = 1000, .rings_bytes = 3000, .credit = 200, .cohort_revisions = 10}) {
     world_.scatter = seed << 32;
     for (std::uint64_t i = 0; i < 4; ++i) {
       clients_.push_back(std::make_unique<Client>(world_, seed * 10 + i));

@@ -15,10 +15,22 @@ using replica::Filter;
 using replica::kWatchCompacted;
 using replica::kWatchTooSlow;
 
-Subscription::Subscription(mvcc::KeyRange range, bool prev_kv, std::size_t ring_bytes_max)
-    : range_(std::move(range)), prev_kv_(prev_kv), ring_bytes_max_(ring_bytes_max) {}
+namespace {
+
+// What a ring's entry takes, what the allocator and the queue add included.
+std::size_t CostOf(const mvcc::EncodedEvents& events) {
+  constexpr std::size_t kAround = 48;
+  return sizeof(events) + kAround + events.bytes.size() +
+         events.ends.size() * sizeof(events.ends.front());
+}
+
+}  // namespace
+
+Subscription::Subscription(mvcc::KeyRange range, bool prev_kv, RingBytes& rings)
+    : range_(std::move(range)), prev_kv_(prev_kv), rings_(rings) {}
 
 Subscription::~Subscription() {
+  rings_.used -= ring_bytes_;
   for (auto& list : live_) {
     for (MuxWatcher* watcher : list) delete watcher;
   }
@@ -52,14 +64,15 @@ void Subscription::OnEvents(const EncodedEventsPtr& events) {
   if (events->revision <= complete() && !COPPICE_MUTANT(kResumeWatchEarly)) return;
   complete_ = events->revision;
   ring_.push_back(events);
-  ring_bytes_ += events->bytes.size();
+  ring_bytes_ += CostOf(*events);
+  rings_.used += CostOf(*events);
   for (std::size_t variant = 0; variant < kVariants; ++variant) {
     if (live_[variant].empty()) continue;
     const EncodedEventsPtr wanted =
         Filter(events, {.no_put = (variant & 1) != 0, .no_delete = (variant & 2) != 0});
     if (wanted != nullptr) DeliverLive(live_[variant], wanted);
   }
-  TrimRing();
+  TrimRing(rings_.each_max);
 }
 
 void Subscription::DeliverLive(std::vector<MuxWatcher*>& list, const EncodedEventsPtr& events) {
@@ -87,10 +100,12 @@ bool Subscription::Takes(const MuxWatcher& watcher) const {
   return watcher.sink->writable;
 }
 
-void Subscription::TrimRing() {
-  while (ring_bytes_ > ring_bytes_max_ && !ring_.empty()) {
+void Subscription::TrimRing(std::size_t bytes_max) {
+  while (ring_bytes_ > bytes_max) {
+    const std::size_t cost = CostOf(*ring_.front());
     ring_first_ = ring_.front()->revision + 1;
-    ring_bytes_ -= ring_.front()->bytes.size();
+    ring_bytes_ -= cost;
+    rings_.used -= cost;
     ring_.pop_front();
   }
 }
@@ -99,8 +114,7 @@ void Subscription::Reset(Revision compact_revision) {
   const Revision first_needed = std::max(complete() + 1, compact_revision);
   mark_ = nullptr;
   complete_ = 0;
-  ring_.clear();
-  ring_bytes_ = 0;
+  TrimRing(0);
   for (auto& list : live_) CancelBelow(first_needed, list, compact_revision);
   CancelBelow(first_needed, behind_, compact_revision);
 }

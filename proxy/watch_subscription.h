@@ -54,6 +54,12 @@ struct Upstream {
   Time retry_at = 0;
 };
 
+// The memory of all rings of a mux, and of each.
+struct RingBytes {
+  const std::size_t each_max;
+  std::size_t used = 0;  // by all together
+};
+
 // Everything that a proxy's watchers of one range (with or without prev_kv) share: the events of
 // one upstream, the recent ones of them in a ring, and a catch-up for those that need older ones.
 // What it gives each watcher: (its start, join] from ring or catch-up, then join + 1 on.
@@ -64,7 +70,8 @@ struct Upstream {
 // all of [its start, complete()], one behind all of [its start, next); next <= complete() + 1.
 class Subscription {
  public:
-  Subscription(mvcc::KeyRange range, bool prev_kv, std::size_t ring_bytes_max);
+  // `rings` outlives it.
+  Subscription(mvcc::KeyRange range, bool prev_kv, RingBytes& rings);
   ~Subscription();
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -114,6 +121,8 @@ class Subscription {
   std::size_t watchers() const;
   std::size_t behind() const { return behind_.size(); }
   std::size_t ring_bytes() const { return ring_bytes_; }
+  // Forgets the oldest of its ring: who needs that is caught up.
+  void TrimRing(std::size_t bytes_max);
 
   // The mux's lists that it is in.
   bool touched = false;
@@ -132,11 +141,10 @@ class Subscription {
   void DeliverLive(std::vector<MuxWatcher*>& list, const mvcc::EncodedEventsPtr& events);
   bool PumpOne(MuxWatcher& watcher);
   bool Takes(const MuxWatcher& watcher) const;
-  void TrimRing();
 
   const mvcc::KeyRange range_;
   const bool prev_kv_;
-  const std::size_t ring_bytes_max_;
+  RingBytes& rings_;
   Revision complete_ = 0;           // 0: not created
   const Revision* mark_ = nullptr;  // of the main upstream's connection
   Revision ring_first_ = 0;

@@ -76,7 +76,10 @@ class AdmitReplier final : public api::Replier {
 }  // namespace
 
 Watches::Watches(io::Loop& loop, ProxyNode& node, Options options)
-    : loop_(loop), node_(node), options_(std::move(options)), mux_(WatchMuxOptions{}, *this) {
+    : loop_(loop),
+      node_(node),
+      options_(std::move(options)),
+      mux_({.rings_bytes = options_.buffer_bytes}, *this) {
   node_.SetWatches(this);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,6 +29,7 @@ class Watches final : public rpc::CallHandler,
   struct Options {
     std::uint64_t member_id = 0;
     std::vector<Consistency> listener_defaults;
+    std::size_t buffer_bytes = 0;  // for recent events of all subscriptions
   };
   Watches(io::Loop& loop, ProxyNode& node, Options options);
   ~Watches() override;
@@ -35,6 +37,7 @@ class Watches final : public rpc::CallHandler,
   // Backends or their states changed.
   void OnChange();
   std::size_t subscriptions() const { return mux_.subscriptions(); }
+  std::size_t buffer_bytes() const { return mux_.ring_bytes(); }
   std::size_t watchers() const { return edge_ == nullptr ? 0 : edge_->watchers(); }
 
   // Clients.
