@@ -120,7 +120,8 @@ class Asker final : public io::ConnectionHandler, public node::Backend::Observer
   };
 
   static void CheckServed(const api::Served& served) {
-    COPPICE_CHECK(served.mode <= ReadMode::kSerializable && served.staleness >= -1);
+    COPPICE_CHECK(served.mode <= ReadMode::kSerializable && served.staleness >= -1 &&
+                  served.compact_revision >= 0);
   }
 
   void Ask() {

@@ -249,7 +249,7 @@ std::string ReplyStep(char slot, char generation, std::uint8_t flags, std::strin
 // What a node says to requests: in one frame, in parts, errors of both kinds.
 std::string Replies() {
   std::string tail;
-  io::PutReplyTail(tail, {.served_by = 3, .staleness_ms_x8 = 8, .mode = 1});
+  io::PutReplyTail(tail, {.served_by = 3, .staleness_ms_x8 = 8, .mode = 1, .compact_revision = 5});
   std::string total;
   PutLe<std::uint64_t>(total, 8);
   const std::string take("\4\2", 2);

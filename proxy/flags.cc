@@ -14,6 +14,8 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, ProxyOptions& o
   node::AddUrls(app, "--upstream", options.upstreams,
                 "Peer addresses of voters or learners; the others are found through these")
       ->required();
+  app.add_option("--watch-buffer-bytes", options.watch_buffer_bytes,
+                 "Memory for recent events of watches; those that need older ones ask a learner");
   if (const auto code = node::ParseCommandLine(app, argc, argv)) return code;
   for (const api::Url& url : options.upstreams) {
     if (url.Wildcard() || url.port == 0) {

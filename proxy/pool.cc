@@ -249,6 +249,13 @@ void Pool::UpdateFreshness() {
   }
 }
 
+// A fresher one may have appeared meanwhile.
+void Pool::RemindOfStale() {
+  for (const auto& [address, entry] : entries_) {
+    if (entry.connection != 0 && !entry.fresh) owner_.OnConnectionStale(entry.connection);
+  }
+}
+
 // One that does not speak although its connection stands (stopped, or cut off without a reset)
 // keeps no read that another could answer.
 void Pool::GiveUpHung() {
@@ -271,6 +278,7 @@ void Pool::Tick() {
   router_.BeginTurn(loop_.now());
   if (std::exchange(reconcile_, false)) Reconcile();
   UpdateFreshness();
+  RemindOfStale();
   GiveUpHung();
 }
 

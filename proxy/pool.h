@@ -40,6 +40,7 @@ class Pool final : public node::Backend::Observer {
     // Watches. `connection` is io::Connection::id().
     virtual void OnWatchFrame(std::uint64_t connection, const io::Frame& frame) = 0;
     virtual void OnConnectionLost(std::uint64_t connection) = 0;
+    // At once, and every 100 ms while it is so.
     virtual void OnConnectionStale(std::uint64_t connection) = 0;
     virtual void OnConnectionFresh(std::uint64_t connection) = 0;
   };
@@ -98,6 +99,7 @@ class Pool final : public node::Backend::Observer {
   void Retire(const Address& address);
   void TakeRegistry(std::string_view payload);
   void UpdateFreshness();
+  void RemindOfStale();
   void GiveUpHung();
   Entry* Find(const node::Backend& backend);  // null: retired
 

@@ -43,7 +43,9 @@ ProxyLoop::ProxyLoop(io::Loop& loop, Settings settings)
       transport_(settings_.host->MakeTransport(loop, settings_.transport,
                                                [](const io::Hello&) { return nullptr; })),
       node_(loop, *transport_, NodeOptions(settings_)),
-      watches_(loop, node_, {settings_.transport.hello.node_id, settings_.listener_defaults}),
+      watches_(loop, node_,
+               {settings_.transport.hello.node_id, settings_.listener_defaults,
+                settings_.watch_buffer_bytes}),
       metrics_(*settings_.metrics),
       edge_(node_, loop, EdgeOptions(settings_, metrics_)),
       health_([this] { return ready(); }),
@@ -70,6 +72,8 @@ void ProxyLoop::AddGauges(metrics::Registry& registry) {
   gauge("coppice_proxy_waiting", "Requests that wait for an answer", waiting_);
   gauge("coppice_proxy_watchers", "Watchers of clients", watchers_);
   gauge("coppice_proxy_subscriptions", "Distinct ranges that they watch", subscriptions_);
+  gauge("coppice_proxy_watch_buffer_bytes", "Memory taken by recent events of watches",
+        watch_buffer_);
 }
 
 rpc::HttpHandler ProxyLoop::Http() {
@@ -89,6 +93,7 @@ void ProxyLoop::OnChange() {
   waiting_.store(node_.waiting(), std::memory_order_relaxed);
   watchers_.store(watches_.watchers(), std::memory_order_relaxed);
   subscriptions_.store(watches_.subscriptions(), std::memory_order_relaxed);
+  watch_buffer_.store(watches_.buffer_bytes(), std::memory_order_relaxed);
   watches_.OnChange();
   health_.Update();
   settings_.on_change(*this);
@@ -113,6 +118,8 @@ Proxy::Proxy(const ProxyOptions& options, node::Host& host)
   settings.transport.hello.boot_nonce = host.RandomId();
   settings.transport.hello.role = io::ProcessRole::kProxy;
   settings.upstreams = options_.upstreams;
+  settings.watch_buffer_bytes =
+      options_.watch_buffer_bytes / static_cast<std::size_t>(runtime_.io_count());
   settings.limits = options_.flags.limits;
   settings.metrics = &metrics_;
   settings.on_change = [this](ProxyLoop& loop) { OnChange(loop); };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,6 +32,7 @@ class ProxyLoop {
     io::TransportOptions transport;
     std::vector<api::Url> upstreams;
     std::vector<Consistency> listener_defaults;
+    std::size_t watch_buffer_bytes = 0;
     api::Limits limits;
     metrics::Registry* metrics = nullptr;
     std::function<void(ProxyLoop&)> on_change;
@@ -73,6 +75,7 @@ class ProxyLoop {
   std::atomic<std::uint64_t> waiting_{0};
   std::atomic<std::uint64_t> watchers_{0};
   std::atomic<std::uint64_t> subscriptions_{0};
+  std::atomic<std::uint64_t> watch_buffer_{0};
 };
 
 // The coppice-proxy process. Thread: built on main's, then the first loop's.

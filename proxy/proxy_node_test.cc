@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 
 #include "common/mvcc/store.h"
 #include "etcd/rpc.pb.h"
@@ -285,6 +286,36 @@ TEST_F(ProxyNodeTest, ADrainingLearnerGetsNothingNewAndFinishesWhatItHas) {
   loop.Post([&] { learner.AnswerHeld(); });
   Until([&] { return before.answers > 0; });
   EXPECT_EQ(before.body, "from 8");
+}
+
+// What watches are told of connections.
+struct NotedEvents final : WatchEvents {
+  void OnWatchFrame(std::uint64_t /*connection*/, const io::Frame& /*frame*/) override {}
+  void OnConnectionLost(std::uint64_t /*connection*/) override {}
+  void OnConnectionStale(std::uint64_t connection) override { ++stale[connection]; }
+  void OnConnectionFresh(std::uint64_t connection) override { fresh.push_back(connection); }
+  std::map<std::uint64_t, int> stale;
+  std::vector<std::uint64_t> fresh;
+};
+
+TEST_F(ProxyNodeTest, WatchesAreRemindedOfABackendThatIsNotFreshUntilItIs) {
+  Start({&learner, &other_learner});
+  NotedEvents events;
+  proxy->SetWatches(&events);
+  learner.state.staleness = 4 * kSecond;
+  loop.Post([&] { learner.Say(); });
+  Until([&] { return !events.stale.empty(); });
+  ASSERT_EQ(events.stale.size(), 1U);
+  const auto& [connection, times] = *events.stale.begin();
+  Until([&] { return times >= 3; });
+  learner.state.staleness = 0;
+  loop.Post([&] { learner.Say(); });
+  Until([&] { return !events.fresh.empty(); });
+  EXPECT_EQ(events.fresh.front(), connection);
+  const int before = times;
+  Run([] { return false; }, 150 * kMillisecond);
+  EXPECT_EQ(times, before);
+  proxy->SetWatches(nullptr);
 }
 
 TEST_F(ProxyNodeTest, ALearnerThatRegistersIsUsed) {

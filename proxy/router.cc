@@ -104,6 +104,14 @@ bool Router::CutOff(const Backend& backend) const {
   return staleness < 0 || staleness > options_.cut_off_after;
 }
 
+bool Router::Fresher(const Backend& backend, BackendId than) const {
+  const Micros staleness = Believed(backend);
+  if (staleness < 0 || Silent(backend)) return false;
+  if (!Usable(than) && !CutOff(backend)) return true;
+  const Micros theirs = Believed(backends_[than]);
+  return theirs < 0 || staleness + options_.fresher_by < theirs;
+}
+
 bool Router::Recent(const Backend& backend) const {
   return now_ - backend.latency_at <= options_.latency_memory;
 }
@@ -153,6 +161,7 @@ std::uint32_t Router::RankForRead(const Backend& backend, const Want& want) cons
   std::uint32_t rank = 0;
   if (backend.state.role == NodeRole::kVoter) {
     rank |= kVoter;
+    if (want.spread && CutOff(backend)) rank |= kCutOff;
   } else if (CutOff(backend)) {
     rank |= want.mode == ReadMode::kSerializable ? kCutOffButMaySay : kCutOff;
   }
@@ -182,7 +191,7 @@ std::optional<BackendId> Router::ChooseForRead(const Want& want, std::optional<B
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t id = (first + i) % count;
     const Backend& backend = backends_[id];
-    if (!Usable(id)) continue;
+    if (!Usable(id) || (want.fresher_than && !Fresher(backend, *want.fresher_than))) continue;
     const std::uint32_t rank = RankForRead(backend, want) | (avoid == id ? kAvoided : 0);
     if (id == current_) current_rank = rank;
     if (rank > best_rank) continue;

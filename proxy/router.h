@@ -23,6 +23,8 @@ struct Want {
   Micros max_staleness = -1;  // -1 = unbounded
   Revision min_revision = 0;
   bool spread = false;  // long-lived (a watch): rather the least loaded than the one used before
+  // Only one that is fresher than this one, on which a watch is and which is no longer fresh.
+  std::optional<BackendId> fresher_than{};
   bool plain() const { return max_staleness < 0 && min_revision == 0; }
 };
 
@@ -32,6 +34,8 @@ struct RouterOptions {
   Micros latency_memory = 1 * kSecond;  // older measurements say nothing
   Micros silence_max = 1 * kSecond;     // states come every 100 ms: one silent for so long hangs
   Micros cut_off_after = 3 * kSecond;   // no confirmed round for 3 election timeouts
+  // Between two rounds' ages, else they count as equal: reports come when they come.
+  Micros fresher_by = 500 * kMillisecond;
 };
 
 // Chooses the voter or learner that gets a request (docs/architecture.md, "Proxies").
@@ -46,8 +50,12 @@ struct RouterOptions {
 //   last, whatever is connected but has fallen silent;
 // - among equals it stays with the one it used before, for that is what makes batches, until it has
 //   64 more outstanding than the least, or 1.5 times the best latency. Then the least loaded.
-// Writes go to the voter that says of itself that it leads (of two, the one of the higher term);
-// else to a voter that knows of a leader, which forwards; else to such a learner.
+// Watches likewise, but rather to a learner than to a voter if both are without a confirmed round.
+// One whose backend is no longer fresh moves to those only whose last round is newer than that
+// one's, or, if that one takes nothing new, that are fresh: in whatever order they lose their
+// freshness, it ends at the freshest, and it does not go to and fro. Writes go to the voter that
+// says of itself that it leads (of two, the one of the higher term); else to a voter that knows of
+// a leader, which forwards; else to such a learner.
 //
 // Pure: reports, measurements and `now` in, a choice out. Thread: its loop's.
 class Router {
@@ -100,6 +108,7 @@ class Router {
   std::uint32_t RankForRead(const Backend& backend, const Want& want) const;
   bool Silent(const Backend& backend) const;
   bool CutOff(const Backend& backend) const;
+  bool Fresher(const Backend& backend, BackendId than) const;
   bool LatencyTooHigh(const Backend& backend, double best) const;
   bool Recent(const Backend& backend) const;
   bool Lighter(const Backend& a, const Backend& b) const;

@@ -34,6 +34,11 @@ class RouterTest : public testing::Test {
   BackendId Learner(std::uint64_t id) { return AddNode(id, NodeRole::kLearner); }
   BackendId Voter(std::uint64_t id) { return AddNode(id, NodeRole::kVoter); }
   void Say(BackendId backend, const NodeState& state) { router.Heard(backend, state, now); }
+  void SayStaleness(BackendId backend, Micros staleness) {
+    NodeState state = State(backend);
+    state.staleness = staleness;
+    Say(backend, state);
+  }
   NodeState State(BackendId backend) { return *router.StateOf(backend); }
   // All say again what they said, as they do every 100 ms.
   void NextTurn(Micros after = kMillisecond) {
@@ -49,6 +54,7 @@ class RouterTest : public testing::Test {
   static Want AtLeast(Revision revision) {
     return {.mode = ReadMode::kBounded, .min_revision = revision};
   }
+  static Want FresherThan(BackendId than) { return {.spread = true, .fresher_than = than}; }
   static Want Serializable() { return {.mode = ReadMode::kSerializable}; }
 
   Time now = kStart;
@@ -191,6 +197,55 @@ TEST_F(RouterTest, ALearnerThatIsCutOffServesOnlyWhatMayBeStale) {
   EXPECT_EQ(router.Choose(Serializable()), cut_off);
   router.Down(voter);
   EXPECT_EQ(router.Choose(Linearizable()), cut_off);
+}
+
+TEST_F(RouterTest, AWatchLeavesOneThatIsNotFreshOnlyForAFresherOne) {
+  const BackendId stale = Learner(8);
+  const BackendId staler = Learner(9);
+  const BackendId voter = Voter(1);
+  SayStaleness(stale, 4 * kSecond);
+  SayStaleness(staler, 4400 * kMillisecond);
+  SayStaleness(voter, 10 * kSecond);
+  EXPECT_EQ(router.Choose(FresherThan(stale)), std::nullopt);
+  EXPECT_EQ(router.Choose(FresherThan(staler)), std::nullopt) << "by less than reports jitter";
+  EXPECT_EQ(router.Choose(FresherThan(voter)), stale) << "who is cut off, but less";
+  SayStaleness(voter, 0);
+  EXPECT_EQ(router.Choose(FresherThan(stale)), voter);
+  SayStaleness(staler, 100 * kMillisecond);
+  EXPECT_EQ(router.Choose(FresherThan(stale)), staler) << "a learner before a voter";
+  SayStaleness(stale, -1);
+  SayStaleness(staler, -1);
+  EXPECT_EQ(router.Choose(FresherThan(stale)), voter);
+}
+
+TEST_F(RouterTest, AWatchLeavesOneThatDrainsForAnyThatIsFresh) {
+  const BackendId drains = Learner(8);
+  const BackendId other = Learner(9);
+  NodeState state = State(drains);
+  state.draining = true;
+  state.staleness = 0;
+  Say(drains, state);
+  SayStaleness(other, 2 * kSecond);
+  EXPECT_EQ(router.Choose(FresherThan(drains)), other);
+  SayStaleness(other, 4 * kSecond);
+  EXPECT_EQ(router.Choose(FresherThan(drains)), std::nullopt);
+}
+
+TEST_F(RouterTest, AWatchLeavesOneThatFellSilentForOneThatSpeaks) {
+  const BackendId hung = Learner(8);
+  NextTurn(1100 * kMillisecond);
+  const BackendId other = Learner(9);
+  EXPECT_EQ(router.Choose(FresherThan(hung)), other);
+  EXPECT_EQ(router.Choose(FresherThan(other)), std::nullopt);
+}
+
+TEST_F(RouterTest, AWatchGoesToAVoterThatIsCutOffOnlyIfThereIsNobodyElse) {
+  const BackendId cut_off = Voter(1);
+  const BackendId voter = Voter(2);
+  SayStaleness(cut_off, 4 * kSecond);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(router.Choose({.spread = true}), voter);
+  router.Down(voter);
+  EXPECT_EQ(router.Choose({.spread = true}), cut_off);
 }
 
 TEST_F(RouterTest, OneThatFellSilentGetsNothingWhileAnotherSpeaks) {

@@ -16,7 +16,7 @@ MuxWatcher& Of(mvcc::Watcher& watcher) {
 }  // namespace
 
 WatchMux::WatchMux(const WatchMuxOptions& options, WatchBackends& backends)
-    : options_(options), backends_(backends) {}
+    : options_(options), backends_(backends), rings_{.each_max = options.ring_bytes} {}
 
 WatchMux::~WatchMux() = default;
 
@@ -25,7 +25,7 @@ WatchMux::~WatchMux() = default;
 mvcc::Watcher* WatchMux::Prepare(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink) {
   auto& subscription = subscriptions_[Key(spec.range, spec.prev_kv)];
   if (subscription == nullptr) {
-    subscription = std::make_unique<Subscription>(spec.range, spec.prev_kv, options_.ring_bytes);
+    subscription = std::make_unique<Subscription>(spec.range, spec.prev_kv, rings_);
   }
   Subscription& s = *subscription;
   if (!std::exchange(s.listed_waiting, true)) waiting_.push_back(&s);
@@ -115,10 +115,32 @@ bool WatchMux::OnEvents(Subscription& s, Upstream& u, const io::Frame& frame) {
   revision_ = std::max(revision_, events->revision);
   if (IsMain(s, u)) {
     s.OnEvents(events);
+    if (rings_.used > options_.rings_bytes) TrimRings();
   } else {
     s.OnCatchUpEvents(events);
   }
   return true;
+}
+
+// The largest rings become as large as each other, and an eighth stays free, so that this is done
+// once in many events. Whoever falls off its ring is caught up.
+void WatchMux::TrimRings() {
+  std::vector<Subscription*> smallest_first;
+  for (const auto& [key, s] : subscriptions_) {
+    if (s->ring_bytes() != 0) smallest_first.push_back(s.get());
+  }
+  // Stable: a run does not depend on addresses.
+  std::stable_sort(smallest_first.begin(), smallest_first.end(),
+                   [](const Subscription* a, const Subscription* b) {
+                     return a->ring_bytes() < b->ring_bytes();
+                   });
+  std::size_t left = options_.rings_bytes - options_.rings_bytes / 8;
+  std::size_t rings = smallest_first.size();
+  for (Subscription* s : smallest_first) {
+    s->TrimRing(left / rings--);
+    left -= s->ring_bytes();
+    if (s->behind() != 0) Touch(*s);
+  }
 }
 
 void WatchMux::GrantCredit(Upstream& u, std::size_t bytes) {
@@ -214,6 +236,11 @@ bool WatchMux::Open(Subscription& s, Upstream& u, Revision start) {
     Fail(u, kNoConnection);
     return false;
   }
+  OpenAt(connection, s, u, start);
+  return true;
+}
+
+void WatchMux::OpenAt(ConnectionId connection, Subscription& s, Upstream& u, Revision start) {
   do {
     last_slot_ = (last_slot_ + 1) & ~kSlotBit;
   } while (upstreams_.contains(last_slot_ | kSlotBit));
@@ -223,11 +250,19 @@ bool WatchMux::Open(Subscription& s, Upstream& u, Revision start) {
   u.consumed = 0;
   u.lagging = false;
   upstreams_[u.stream.slot] = {&s, !IsMain(s, u)};
+  ++connections_[connection].upstreams;
   const std::string payload = replica::EncodeWatchCreate(
       {.range = s.range(), .prev_kv = s.prev_kv(), .start = start, .credit = options_.credit});
   backends_.Send(connection,
                  {.type = io::FrameType::kWatchCreate, .stream = u.stream, .payload = payload});
-  return true;
+}
+
+// The main upstream of one that has none.
+Revision WatchMux::ResumesAt(const Subscription& s) {
+  if (!s.created()) return 0;
+  const Revision next = s.complete() + 1;
+  if (COPPICE_MUTANT(kResumeWatchLate)) return next + 1;
+  return COPPICE_MUTANT(kResumeWatchEarly) ? next - 1 : next;
 }
 
 void WatchMux::Drop(Subscription& s, Upstream& u, bool tell) {
@@ -237,8 +272,9 @@ void WatchMux::Drop(Subscription& s, Upstream& u, bool tell) {
                    {.type = io::FrameType::kWatchCancel, .stream = u.stream, .payload = {}});
   }
   if (IsMain(s, u)) s.Follow(nullptr);
-  const auto connection = connections_.find(u.connection);
-  if (connection != connections_.end()) std::erase(connection->second.lagging, u.stream.slot);
+  Connection& connection = connections_.at(u.connection);
+  std::erase(connection.lagging, u.stream.slot);
+  --connection.upstreams;
   upstreams_.erase(u.stream.slot);
   u.state = Upstream::State::kIdle;
   u.connection = kNoConnection;
@@ -272,13 +308,19 @@ void WatchMux::OnLost(Time now, ConnectionId connection) {
 
 void WatchMux::OnStale(Time now, ConnectionId connection) {
   now_ = now;
-  const ConnectionId other = backends_.Choose(connection);
-  if (other == connection || other == kNoConnection) return;
+  const auto it = connections_.find(connection);
+  if (it == connections_.end() || it->second.upstreams == 0) return;
+  if (backends_.ChooseFresher(connection) == kNoConnection) return;
+  // Chosen anew for each, so that they spread.
   for (const auto& [key, s] : subscriptions_) {
-    if (s->main.connection != connection) continue;
-    Drop(*s, s->main, /*tell=*/true);
-    s->main.avoid = connection;
-    Touch(*s);
+    if (s->main.connection == connection) {
+      Drop(*s, s->main, /*tell=*/true);
+      OpenAt(backends_.ChooseFresher(connection), *s, s->main, ResumesAt(*s));
+    }
+    if (s->catch_up != nullptr && s->catch_up->connection == connection) {
+      Drop(*s, *s->catch_up, /*tell=*/true);
+      OpenAt(backends_.ChooseFresher(connection), *s, *s->catch_up, s->catch_up_next());
+    }
   }
 }
 
@@ -333,10 +375,7 @@ void WatchMux::Maintain(Subscription& s) {
   }
   if (s.main.state == Upstream::State::kIdle) {
     if (now_ >= s.main.retry_at) {
-      Revision next = s.complete() + 1;
-      if (COPPICE_MUTANT(kResumeWatchLate)) ++next;
-      if (COPPICE_MUTANT(kResumeWatchEarly)) --next;
-      Open(s, s.main, s.created() ? next : 0);
+      Open(s, s.main, ResumesAt(s));
     } else {
       retry_at_ = std::min(retry_at_, s.main.retry_at);
     }

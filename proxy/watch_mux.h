@@ -24,15 +24,19 @@ class WatchBackends {
   // is none; kNoConnection if nobody serves. Another one than `except`, unless that is the only
   // one.
   virtual ConnectionId Choose(ConnectionId except) = 0;
+  // For a subscription whose connection's backend is not fresh any more: one to a backend that is
+  // fresher, kNoConnection if there is none.
+  virtual ConnectionId ChooseFresher(ConnectionId than) = 0;
   // Queues one frame; `frame.payload` is copied.
   virtual void Send(ConnectionId connection, const io::Frame& frame) = 0;
 };
 
 struct WatchMuxOptions {
-  std::size_t ring_bytes = 16U << 20;  // of recent events, per subscription
-  std::uint32_t credit = 256U << 10;   // per upstream
-  Revision cohort_revisions = 10'000;  // watchers this close together share a catch-up
-  Micros stall_max = 60 * kSecond;     // blocked for so long and off the ring: canceled
+  std::size_t ring_bytes = 16U << 20;    // of recent events, per subscription
+  std::size_t rings_bytes = 256U << 20;  // of all subscriptions together
+  std::uint32_t credit = 256U << 10;     // per upstream
+  Revision cohort_revisions = 10'000;    // watchers this close together share a catch-up
+  Micros stall_max = 60 * kSecond;       // blocked for so long and off the ring: canceled
   Micros retry_min = 10 * kMillisecond;
   Micros retry_max = kSecond;
 };
@@ -59,10 +63,13 @@ class WatchMux final : public mvcc::WatchSource {
   bool OnFrame(Time now, ConnectionId connection, const io::Frame& frame);
   // The connection is gone; its subscriptions resume elsewhere.
   void OnLost(Time now, ConnectionId connection);
-  // Its backend is no longer fresh, or is draining: subscriptions move if Choose knows another.
+  // Its backend is no longer fresh, or is draining: subscriptions move to a fresher one, or stay if
+  // there is none. Said again now and then while it is so.
   void OnStale(Time now, ConnectionId connection);
   // A backend became eligible.
   void OnBackendUp(Time now);
+  // A backend told of it besides by its frames: it is known to every watcher opened from now on.
+  void LearnCompaction(Revision compact_revision) { Learn(0, compact_revision); }
   // At the end of each turn with any input, sessions' calls included, and at NextDeadline.
   void Poll(Time now);
   Time NextDeadline() const;
@@ -80,12 +87,14 @@ class WatchMux final : public mvcc::WatchSource {
   std::uint64_t auth_revision() const { return auth_; }
   std::size_t subscriptions() const { return subscriptions_.size(); }
   std::size_t upstreams() const { return upstreams_.size(); }
+  std::size_t ring_bytes() const { return rings_.used; }
 
  private:
   using Key = std::pair<mvcc::KeyRange, bool>;
   struct Connection {
     Revision complete = 0;
     std::vector<std::uint32_t> lagging;  // slots
+    std::size_t upstreams = 0;
   };
   struct Slot {
     Subscription* subscription = nullptr;
@@ -101,8 +110,11 @@ class WatchMux final : public mvcc::WatchSource {
   void SetLagging(Connection& connection, std::vector<std::uint32_t> slots);
   void Learn(Revision revision, Revision compact_revision);
   void GrantCredit(Upstream& u, std::size_t bytes);
+  void TrimRings();
 
   bool Open(Subscription& s, Upstream& u, Revision start);
+  void OpenAt(ConnectionId connection, Subscription& s, Upstream& u, Revision start);
+  static Revision ResumesAt(const Subscription& s);
   void Drop(Subscription& s, Upstream& u, bool tell);
   void Fail(Upstream& u, ConnectionId avoid);
   void Maintain(Subscription& s);
@@ -118,6 +130,7 @@ class WatchMux final : public mvcc::WatchSource {
   Revision revision_ = 0;
   Revision compact_ = 0;
   std::uint64_t auth_ = 0;
+  RingBytes rings_;
   std::map<Key, std::unique_ptr<Subscription>> subscriptions_;
   std::map<std::uint32_t, Slot> upstreams_;  // by slot; those with a connection
   std::map<ConnectionId, Connection> connections_;

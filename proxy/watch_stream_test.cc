@@ -254,7 +254,9 @@ class Client final : public api::WatchOut {
 class RandomStreams {
  public:
   explicit RandomStreams(std::uint64_t seed)
-      : rng_(seed), world_(3, {.ring_bytes = 400, .credit = 200, .cohort_revisions = 10}) {
+      : rng_(seed),
+        world_(3,
+               {.ring_bytes = 1000, .rings_bytes = 3000, .credit = 200, .cohort_revisions = 10}) {
     world_.scatter = seed << 32;
     for (std::uint64_t i = 0; i < 4; ++i) {
       clients_.push_back(std::make_unique<Client>(world_, seed * 10 + i));
@@ -320,7 +322,8 @@ class RandomStreams {
     if (world_.links.empty()) return;
     const ConnectionId id = AnyLink();
     for (std::uint64_t n = rng_.Below(8); n > 0; --n) world_.ServerTurn(*world_.links.at(id));
-    for (std::uint64_t n = rng_.Below(8); n > 0; --n) world_.ProxyTurn(id);
+    for (std::uint64_t n = rng_.Below(20); n > 0; --n) world_.ProxyFrame(id);
+    world_.mux.Poll(world_.now);
   }
   void Commit() {
     std::vector<WatchModel::Write> writes;

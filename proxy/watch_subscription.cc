@@ -15,10 +15,22 @@ using replica::Filter;
 using replica::kWatchCompacted;
 using replica::kWatchTooSlow;
 
-Subscription::Subscription(mvcc::KeyRange range, bool prev_kv, std::size_t ring_bytes_max)
-    : range_(std::move(range)), prev_kv_(prev_kv), ring_bytes_max_(ring_bytes_max) {}
+namespace {
+
+// What a ring's entry takes, what the allocator and the queue add included.
+std::size_t CostOf(const mvcc::EncodedEvents& events) {
+  constexpr std::size_t kAround = 48;
+  return sizeof(events) + kAround + events.bytes.size() +
+         events.ends.size() * sizeof(events.ends.front());
+}
+
+}  // namespace
+
+Subscription::Subscription(mvcc::KeyRange range, bool prev_kv, RingBytes& rings)
+    : range_(std::move(range)), prev_kv_(prev_kv), rings_(rings) {}
 
 Subscription::~Subscription() {
+  rings_.used -= ring_bytes_;
   for (auto& list : live_) {
     for (MuxWatcher* watcher : list) delete watcher;
   }
@@ -52,14 +64,15 @@ void Subscription::OnEvents(const EncodedEventsPtr& events) {
   if (events->revision <= complete() && !COPPICE_MUTANT(kResumeWatchEarly)) return;
   complete_ = events->revision;
   ring_.push_back(events);
-  ring_bytes_ += events->bytes.size();
+  ring_bytes_ += CostOf(*events);
+  rings_.used += CostOf(*events);
   for (std::size_t variant = 0; variant < kVariants; ++variant) {
     if (live_[variant].empty()) continue;
     const EncodedEventsPtr wanted =
         Filter(events, {.no_put = (variant & 1) != 0, .no_delete = (variant & 2) != 0});
     if (wanted != nullptr) DeliverLive(live_[variant], wanted);
   }
-  TrimRing();
+  TrimRing(rings_.each_max);
 }
 
 void Subscription::DeliverLive(std::vector<MuxWatcher*>& list, const EncodedEventsPtr& events) {
@@ -87,10 +100,12 @@ bool Subscription::Takes(const MuxWatcher& watcher) const {
   return watcher.sink->writable;
 }
 
-void Subscription::TrimRing() {
-  while (ring_bytes_ > ring_bytes_max_ && !ring_.empty()) {
+void Subscription::TrimRing(std::size_t bytes_max) {
+  while (ring_bytes_ > bytes_max) {
+    const std::size_t cost = CostOf(*ring_.front());
     ring_first_ = ring_.front()->revision + 1;
-    ring_bytes_ -= ring_.front()->bytes.size();
+    ring_bytes_ -= cost;
+    rings_.used -= cost;
     ring_.pop_front();
   }
 }
@@ -99,8 +114,7 @@ void Subscription::Reset(Revision compact_revision) {
   const Revision first_needed = std::max(complete() + 1, compact_revision);
   mark_ = nullptr;
   complete_ = 0;
-  ring_.clear();
-  ring_bytes_ = 0;
+  TrimRing(0);
   for (auto& list : live_) CancelBelow(first_needed, list, compact_revision);
   CancelBelow(first_needed, behind_, compact_revision);
 }
@@ -164,13 +178,17 @@ std::optional<Revision> Subscription::BeginCatchUp(Revision cohort) {
     watcher->catching_up = wants(watcher) && watcher->next <= from + cohort;
   }
   catch_up_next_ = from;
+  catch_up_joined_ = false;
   return from;
 }
 
 void Subscription::OnCatchUpEvents(const EncodedEventsPtr& events) {
-  if (events->revision < catch_up_next_) return;
+  // Once it was told of what the ring has, the rest is left to the ring: should that lose it before
+  // they take it from there, they are caught up again.
+  if (catch_up_joined_ || events->revision < catch_up_next_) return;
   if (events->revision >= ring_first_) {  // the ring has this, or the main upstream will bring it
     catch_up_next_ = ring_first_;
+    catch_up_joined_ = true;
     return;
   }
   std::array<std::optional<EncodedEventsPtr>, kVariants> filtered;
@@ -187,14 +205,17 @@ void Subscription::OnCatchUpEvents(const EncodedEventsPtr& events) {
     }
   }
   catch_up_next_ = events->revision + 1;
+  catch_up_joined_ = catch_up_next_ >= ring_first_;
 }
 
 void Subscription::OnCatchUpComplete(Revision revision) {
+  if (catch_up_joined_) return;
   catch_up_next_ = std::max(catch_up_next_, std::min(revision + 1, ring_first_));
+  catch_up_joined_ = catch_up_next_ >= ring_first_;
 }
 
 bool Subscription::CatchUpDone() const {
-  if (catch_up_next_ >= ring_first_) return true;
+  if (catch_up_joined_) return true;
   return std::none_of(behind_.begin(), behind_.end(),
                       [](const MuxWatcher* watcher) { return watcher->catching_up; });
 }
@@ -240,14 +261,16 @@ MuxWatcher* Subscription::Add(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink
 }
 
 bool Subscription::TryOpen(MuxWatcher& watcher, Revision compact_revision) {
+  if (!created()) return false;
   const Revision start = watcher.next;
-  const Revision at = complete();
-  if (!created() || at < watcher.min_revision) return false;
-  // "Now" is where the backends are, and is not below what this stream has seen.
-  if (start == 0 && (!fresh() || at < watcher.sink->floor)) return false;
+  // It opens at a revision that was committed, whether the upstream has reached it or not; "now" is
+  // not below what the stream has seen.
+  Revision at = std::max(complete(), watcher.min_revision);
+  if (start == 0) at = std::max(at, watcher.sink->floor);
   Unlist(watcher);
-  watcher.next = start == 0 ? at : start;
-  List(watcher, start == 0 || start > at ? State::kLive : State::kBehind);
+  watcher.from_now = start == 0;
+  watcher.next = start == 0 ? at + 1 : start;
+  List(watcher, watcher.next > complete() ? State::kLive : State::kBehind);
   watcher.sink->OnOpened(watcher, at);
   if (start != 0 && start < compact_revision) Cancel(watcher, compact_revision, kWatchCompacted);
   return true;
@@ -265,7 +288,8 @@ void Subscription::Cancel(MuxWatcher& watcher, Revision compact_revision, std::s
 
 Revision Subscription::Complete(const MuxWatcher& watcher) const {
   const Revision revision = complete();
-  return watcher.state == State::kLive && watcher.next <= revision ? revision : 0;
+  const Revision since = watcher.next - (watcher.from_now ? 1 : 0);
+  return watcher.state == State::kLive && since <= revision ? revision : 0;
 }
 
 void Subscription::NotifyPrepared() {

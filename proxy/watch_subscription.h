@@ -33,6 +33,7 @@ class MuxWatcher final : public mvcc::Watcher {
   State state = State::kPrepared;
   mvcc::WatchFilters filters;
   bool catching_up = false;  // gets the events of the catch-up that is open
+  bool from_now = false;     // its start was 0: what is complete up to next - 1 is so for it
   std::uint32_t position = 0;
   Subscription* const subscription;
   Revision next = 0;  // as in HubWatcher
@@ -53,6 +54,12 @@ struct Upstream {
   Time retry_at = 0;
 };
 
+// The memory of all rings of a mux, and of each.
+struct RingBytes {
+  const std::size_t each_max;
+  std::size_t used = 0;  // by all together
+};
+
 // Everything that a proxy's watchers of one range (with or without prev_kv) share: the events of
 // one upstream, the recent ones of them in a ring, and a catch-up for those that need older ones.
 // What it gives each watcher: (its start, join] from ring or catch-up, then join + 1 on.
@@ -63,7 +70,8 @@ struct Upstream {
 // all of [its start, complete()], one behind all of [its start, next); next <= complete() + 1.
 class Subscription {
  public:
-  Subscription(mvcc::KeyRange range, bool prev_kv, std::size_t ring_bytes_max);
+  // `rings` outlives it.
+  Subscription(mvcc::KeyRange range, bool prev_kv, RingBytes& rings);
   ~Subscription();
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -80,8 +88,6 @@ class Subscription {
   // From now on complete() follows `mark`, its connection's watermark; null: it stands still.
   void Follow(const Revision* mark);
   Revision complete() const { return mark_ == nullptr ? complete_ : std::max(complete_, *mark_); }
-  // Complete as of now: its upstream is open and not behind.
-  bool fresh() const { return mark_ != nullptr; }
   // History between complete() and what backends have is gone: cancels all that are open, but for
   // those that need nothing of it because they start in the future.
   void Reset(Revision compact_revision);
@@ -93,6 +99,7 @@ class Subscription {
   std::optional<Revision> BeginCatchUp(Revision cohort);
   void OnCatchUpEvents(const mvcc::EncodedEventsPtr& events);
   void OnCatchUpComplete(Revision revision);
+  Revision catch_up_next() const { return catch_up_next_; }
   // It has reached the ring, or nobody takes its events any more.
   bool CatchUpDone() const;
   void EndCatchUp();
@@ -101,6 +108,8 @@ class Subscription {
 
   // --- Watchers.
   MuxWatcher* Add(const mvcc::WatchSpec& spec, mvcc::WatchSink& sink);
+  // False only before the main upstream is created: that one may be far behind what the watcher's
+  // stream has seen, but it brings all that follows.
   bool TryOpen(MuxWatcher& watcher, Revision compact_revision);
   void Remove(MuxWatcher& watcher);
   Revision Complete(const MuxWatcher& watcher) const;
@@ -112,6 +121,8 @@ class Subscription {
   std::size_t watchers() const;
   std::size_t behind() const { return behind_.size(); }
   std::size_t ring_bytes() const { return ring_bytes_; }
+  // Forgets the oldest of its ring: who needs that is caught up.
+  void TrimRing(std::size_t bytes_max);
 
   // The mux's lists that it is in.
   bool touched = false;
@@ -130,17 +141,17 @@ class Subscription {
   void DeliverLive(std::vector<MuxWatcher*>& list, const mvcc::EncodedEventsPtr& events);
   bool PumpOne(MuxWatcher& watcher);
   bool Takes(const MuxWatcher& watcher) const;
-  void TrimRing();
 
   const mvcc::KeyRange range_;
   const bool prev_kv_;
-  const std::size_t ring_bytes_max_;
+  RingBytes& rings_;
   Revision complete_ = 0;           // 0: not created
   const Revision* mark_ = nullptr;  // of the main upstream's connection
   Revision ring_first_ = 0;
   std::size_t ring_bytes_ = 0;
   std::deque<mvcc::EncodedEventsPtr> ring_;
-  Revision catch_up_next_ = 0;  // its watchers have been given everything below
+  Revision catch_up_next_ = 0;    // its watchers have been given everything below
+  bool catch_up_joined_ = false;  // which was where the ring began when it got there
   std::array<std::vector<MuxWatcher*>, kVariants> live_;
   std::vector<MuxWatcher*> behind_;
   std::vector<MuxWatcher*> prepared_;

@@ -71,6 +71,12 @@ class World final : public WatchBackends {
     // In plain tests the first; else any, so that a catch-up runs ahead of the main upstream.
     return found[scatter == 0 ? 0 : Mix64(++scatter) % found.size()];
   }
+  ConnectionId ChooseFresher(ConnectionId than) override {
+    for (auto& [id, link] : links) {
+      if (rounds[id] > rounds[than]) return id;
+    }
+    return kNoConnection;
+  }
   void Send(ConnectionId connection, const io::Frame& frame) override {
     links.at(connection)->to_backend.push_back({frame, std::string(frame.payload)});
   }
@@ -119,14 +125,17 @@ class World final : public WatchBackends {
     }
     link.server.OnTurn(now, 1);
   }
-  void ProxyTurn(ConnectionId id) {
+  // One frame of a turn, if there is any.
+  void ProxyFrame(ConnectionId id) {
     Link& link = *links.at(id);
-    if (!link.to_proxy.empty()) {
-      OwnedFrame owned = std::move(link.to_proxy.front());
-      link.to_proxy.pop_front();
-      owned.frame.payload = owned.payload;
-      ASSERT_TRUE(mux.OnFrame(now, id, owned.frame));
-    }
+    if (link.to_proxy.empty()) return;
+    OwnedFrame owned = std::move(link.to_proxy.front());
+    link.to_proxy.pop_front();
+    owned.frame.payload = owned.payload;
+    ASSERT_TRUE(mux.OnFrame(now, id, owned.frame));
+  }
+  void ProxyTurn(ConnectionId id) {
+    ProxyFrame(id);
     mux.Poll(now);
   }
   // Everything moves until it is quiet.
@@ -155,6 +164,7 @@ class World final : public WatchBackends {
   replica::WatchConnectionOptions link_options{.frame_bytes_max = 100};
   std::vector<std::unique_ptr<Backend>> backends;
   std::map<ConnectionId, std::unique_ptr<Link>> links;
+  std::map<ConnectionId, Time> rounds;  // the last confirmed one of each one's backend
   WatchMux mux;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr Micros kAdmitTimeout = 7 * kSecond;
 
-// RangeRequest: the watch's range, one key without its value.
+// RangeRequest: the watch's range, only counted.
 std::string RangeBytes(const mvcc::KeyRange& range) {
   std::string bytes;
   // etcd wants a key; all keys begin at "\0".
@@ -23,8 +23,7 @@ std::string RangeBytes(const mvcc::KeyRange& range) {
   } else if (!range.SingleKey()) {
     PutBytesField(bytes, 2, range.end);
   }
-  PutIntField(bytes, 3, 1);  // limit
-  PutIntField(bytes, 8, 1);  // keys_only
+  PutIntField(bytes, 9, 1);  // count_only
   return bytes;
 }
 
@@ -47,23 +46,23 @@ Revision HeaderRevision(std::string_view response) {
 // Answers an admission; owns the bytes of its request.
 class AdmitReplier final : public api::Replier {
  public:
-  AdmitReplier(std::string bytes, std::string_view token, api::WatchAdmitter::Done done)
+  // `compact_revision`: of the view that admits it.
+  using Done =
+      std::function<void(const Status& status, Revision revision, Revision compact_revision)>;
+  AdmitReplier(std::string bytes, std::string_view token, Done done)
       : bytes_(std::move(bytes)), token_(token), done_(std::move(done)) {}
   ~AdmitReplier() override {
-    if (done_) done_(api::ToStatus(api::EtcdError::kStopped), 0);
+    if (done_) Fail(api::ToStatus(api::EtcdError::kStopped));
   }
-  void Ok(std::span<const std::string_view> pieces, const api::Served& /*served*/) override {
+  void Ok(std::span<const std::string_view> pieces, const api::Served& served) override {
     std::string all;
     for (const std::string_view piece : pieces) all += piece;
-    std::exchange(done_, nullptr)(OkStatus(), HeaderRevision(all));
+    std::exchange(done_, nullptr)(OkStatus(), HeaderRevision(all), served.compact_revision);
   }
-  void Fail(const Status& status) override { std::exchange(done_, nullptr)(status, 0); }
+  void Fail(const Status& status) override { std::exchange(done_, nullptr)(status, 0, 0); }
   void FailNotProposed(const Status& status) override { Fail(status); }
-  // Not what an admission asks for; its header is in the first part all the same.
-  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> source) override {
-    std::string first;
-    source->Take(first);
-    std::exchange(done_, nullptr)(OkStatus(), HeaderRevision(first));
+  void Parts(std::uint64_t /*total*/, std::unique_ptr<api::PartSource> /*source*/) override {
+    Fail(MakeStatus(StatusCode::kInternal, "a count was answered in parts"));
   }
   std::string_view bytes() const { return bytes_; }
   std::string_view token() const { return token_; }
@@ -71,13 +70,16 @@ class AdmitReplier final : public api::Replier {
  private:
   const std::string bytes_;
   const std::string token_;
-  api::WatchAdmitter::Done done_;
+  Done done_;
 };
 
 }  // namespace
 
 Watches::Watches(io::Loop& loop, ProxyNode& node, Options options)
-    : loop_(loop), node_(node), options_(std::move(options)), mux_(WatchMuxOptions{}, *this) {
+    : loop_(loop),
+      node_(node),
+      options_(std::move(options)),
+      mux_({.rings_bytes = options_.buffer_bytes}, *this) {
   node_.SetWatches(this);
 }
 
@@ -149,8 +151,18 @@ void Watches::OnConnectionFresh(std::uint64_t /*connection*/) {
 
 ConnectionId Watches::Choose(ConnectionId except) {
   Pool& pool = node_.pool();
-  const auto id = pool.router().Choose({.spread = true}, pool.FindBackend(except));
-  const io::Connection* link = id ? pool.ConnectionOf(*id) : nullptr;
+  return ConnectionOf(pool.router().Choose({.spread = true}, pool.FindBackend(except)));
+}
+
+ConnectionId Watches::ChooseFresher(ConnectionId than) {
+  Pool& pool = node_.pool();
+  const std::optional<BackendId> stale = pool.FindBackend(than);
+  if (!stale) return kNoConnection;
+  return ConnectionOf(pool.router().Choose({.spread = true, .fresher_than = stale}));
+}
+
+ConnectionId Watches::ConnectionOf(std::optional<BackendId> backend) const {
+  const io::Connection* link = backend ? node_.pool().ConnectionOf(*backend) : nullptr;
   return link == nullptr ? kNoConnection : link->id();
 }
 
@@ -160,7 +172,14 @@ void Watches::Send(ConnectionId connection, const io::Frame& frame) {
 
 void Watches::Admit(const mvcc::KeyRange& range, const Consistency& consistency,
                     std::string_view token, Done done) {
-  auto replier = std::make_unique<AdmitReplier>(RangeBytes(range), token, std::move(done));
+  // A compaction that was done before the watch was asked for is known to who admits it, 100 ms
+  // before the next watermark may tell.
+  auto answer = [this, done = std::move(done)](const Status& status, Revision revision,
+                                               Revision compact_revision) {
+    if (status.ok()) mux_.LearnCompaction(compact_revision);
+    done(status, revision);
+  };
+  auto replier = std::make_unique<AdmitReplier>(RangeBytes(range), token, std::move(answer));
   api::Request request;
   request.method = api::Method::kRange;
   request.bytes = replier->bytes();

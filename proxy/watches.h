@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +29,7 @@ class Watches final : public rpc::CallHandler,
   struct Options {
     std::uint64_t member_id = 0;
     std::vector<Consistency> listener_defaults;
+    std::size_t buffer_bytes = 0;  // for recent events of all subscriptions
   };
   Watches(io::Loop& loop, ProxyNode& node, Options options);
   ~Watches() override;
@@ -34,6 +37,7 @@ class Watches final : public rpc::CallHandler,
   // Backends or their states changed.
   void OnChange();
   std::size_t subscriptions() const { return mux_.subscriptions(); }
+  std::size_t buffer_bytes() const { return mux_.ring_bytes(); }
   std::size_t watchers() const { return edge_ == nullptr ? 0 : edge_->watchers(); }
 
   // Clients.
@@ -52,11 +56,13 @@ class Watches final : public rpc::CallHandler,
 
  private:
   ConnectionId Choose(ConnectionId except) override;
+  ConnectionId ChooseFresher(ConnectionId than) override;
   void Send(ConnectionId connection, const io::Frame& frame) override;
   void Admit(const mvcc::KeyRange& range, const Consistency& consistency, std::string_view token,
              Done done) override;
   bool HasLeader() const override;
   void OnTurn(Time now) override;
+  ConnectionId ConnectionOf(std::optional<BackendId> backend) const;
   void Step();
   void ArmTimer();
 

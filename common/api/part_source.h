@@ -12,11 +12,13 @@
 
 namespace coppice::api {
 
-// What a reply's trailers say (coppice-served-by, -consistency, -staleness).
+// What a reply's trailers say (coppice-served-by, -consistency, -staleness), and what proxies learn
+// from it.
 struct Served {
   NodeId by;
   ReadMode mode = ReadMode::kLinearizable;
-  Micros staleness = -1;  // measured; -1 = not a read
+  Micros staleness = -1;          // measured; -1 = not a read
+  Revision compact_revision = 0;  // of the view that a read was served from; 0 = not a read
 };
 
 // The bytes of a large answer, made or arriving as they are taken, so that whoever takes them sets

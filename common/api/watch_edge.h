@@ -20,8 +20,8 @@
 namespace coppice::api {
 
 // What a tier does before a watch is created: the read round that its consistency asks for, and the
-// permission check. At voters and learners the read gate; at proxies a Range of the same keys with
-// limit 1, whose header.revision is the answer.
+// permission check. At voters and learners the read gate; at proxies a Range that counts the same
+// keys, whose header.revision is the answer.
 class WatchAdmitter {
  public:
   using Done = std::function<void(const Status& status, Revision revision)>;

@@ -121,14 +121,16 @@ void PutReplyTail(std::string& out, const ReplyTail& tail) {
   SetLe(bytes, tail.served_by);
   SetLe(bytes + 8, tail.staleness_ms_x8);
   SetLe(bytes + 12, tail.mode);
+  SetLe(bytes + 16, tail.compact_revision);
   out.append(bytes, kReplyTailSize);
 }
 
-ReplyTail ReadReplyTail(std::string_view last16) {
+ReplyTail ReadReplyTail(std::string_view last24) {
   ReplyTail tail;
-  tail.served_by = GetLe<std::uint64_t>(last16.data());
-  tail.staleness_ms_x8 = GetLe<std::uint32_t>(last16.data() + 8);
-  tail.mode = static_cast<std::uint8_t>(last16[12]);
+  tail.served_by = GetLe<std::uint64_t>(last24.data());
+  tail.staleness_ms_x8 = GetLe<std::uint32_t>(last24.data() + 8);
+  tail.mode = static_cast<std::uint8_t>(last24[12]);
+  tail.compact_revision = GetLe<Revision>(last24.data() + 16);
   return tail;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/base/consistency.h"
+#include "common/base/ids.h"
 #include "common/base/time.h"
 
 namespace coppice::io {
@@ -31,14 +32,15 @@ void PutEnvelope(std::string& out, const Envelope& envelope);
 // point into `data`. False if malformed.
 bool ReadEnvelope(std::string_view& data, Envelope& envelope);
 
-// At the end of each successful kReply's last frame: who served it and how stale it was.
+// At the end of each successful kReply's last frame: who served it, and of a read from what view.
 struct ReplyTail {
   std::uint64_t served_by = 0;
   std::uint32_t staleness_ms_x8 = UINT32_MAX;  // eighths of a millisecond; UINT32_MAX = not a read
   std::uint8_t mode = 0;                       // ReadMode
+  Revision compact_revision = 0;               // 0 = not a read, or never compacted
 };
-constexpr std::size_t kReplyTailSize = 16;
+constexpr std::size_t kReplyTailSize = 24;
 void PutReplyTail(std::string& out, const ReplyTail& tail);
-ReplyTail ReadReplyTail(std::string_view last16);
+ReplyTail ReadReplyTail(std::string_view last24);
 
 }  // namespace coppice::io

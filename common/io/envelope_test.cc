@@ -92,12 +92,16 @@ TEST(Envelope, NumbersBeyondTheirTypeAreMalformed) {
 
 TEST(ReplyTail, RoundTrips) {
   std::string bytes;
-  PutReplyTail(bytes, {0x1234567890abcdefULL, 96, 2});
+  PutReplyTail(bytes, {0x1234567890abcdefULL, 96, 2, 0x0102030405060708});
   ASSERT_EQ(bytes.size(), kReplyTailSize);
+  EXPECT_EQ(bytes, std::string("\xef\xcd\xab\x90\x78\x56\x34\x12\x60\0\0\0\2\0\0\0"
+                               "\x8\x7\x6\x5\x4\x3\x2\x1",
+                               24));
   const ReplyTail tail = ReadReplyTail(bytes);
   EXPECT_EQ(tail.served_by, 0x1234567890abcdefULL);
   EXPECT_EQ(tail.staleness_ms_x8, 96U);
   EXPECT_EQ(tail.mode, 2);
+  EXPECT_EQ(tail.compact_revision, 0x0102030405060708);
 }
 
 }  // namespace

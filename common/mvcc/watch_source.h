@@ -106,7 +106,7 @@ class WatchSource {
   // `sink` is writable again: its watchers that fell behind go on.
   virtual void Drained(WatchSink& sink) = 0;
   // Every event of this watcher up to this revision was given to its sink; 0: it is behind, not
-  // open, or starts later.
+  // open, or starts (start 0: was opened) later.
   virtual Revision Complete(const Watcher& watcher) const = 0;
   // The newest revision known here, for headers that promise nothing.
   virtual Revision revision() const = 0;

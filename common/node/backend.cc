@@ -15,9 +15,11 @@ constexpr std::size_t kKeptBytesMax = 4096;  // of a slot's buffers between requ
 constexpr Micros kPartTimeout = 7 * kSecond;
 
 // False if malformed: what reads the consistency relies on its being one.
-bool ReadServed(std::string_view last16, api::Served& served) {
-  const io::ReplyTail tail = io::ReadReplyTail(last16);
+bool ReadServed(std::string_view last24, api::Served& served) {
+  const io::ReplyTail tail = io::ReadReplyTail(last24);
   if (tail.mode > static_cast<std::uint8_t>(ReadMode::kSerializable)) return false;
+  if (tail.compact_revision < 0) return false;
+  served.compact_revision = tail.compact_revision;
   served.by = NodeId(tail.served_by);
   served.mode = static_cast<ReadMode>(tail.mode);
   served.staleness =

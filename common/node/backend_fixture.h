@@ -101,7 +101,7 @@ struct SlowParts final : api::PartSource {
     return tap.end ? Next::kEnd : Next::kWait;
   }
   void SetReady(std::function<void()> ready) override { tap.ready = std::move(ready); }
-  api::Served served() const override { return {NodeId(9), ReadMode::kBounded, kMillisecond}; }
+  api::Served served() const override { return {NodeId(9), ReadMode::kBounded, kMillisecond, 42}; }
   Status status() const override { return tap.lost; }
   Tap& tap;
 };
@@ -160,7 +160,7 @@ class BackendTest : public testing::Test, public Backend::Observer {
   void Answer(std::string_view body) {
     const auto asked = std::move(node.asked.front());
     node.asked.pop_front();
-    asked.replier->Ok({&body, 1}, {NodeId(9), ReadMode::kBounded, 3 * kMillisecond});
+    asked.replier->Ok({&body, 1}, {NodeId(9), ReadMode::kBounded, 3 * kMillisecond, 41});
     network.DeliverAll();
   }
   void AnswerInParts(std::uint64_t total, SlowParts::Tap& tap) {

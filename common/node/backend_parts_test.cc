@@ -178,10 +178,13 @@ TEST_F(BackendTest, MalformedRepliesEndTheConnectionAndNothingElse) {
   const std::string tail(io::kReplyTailSize, '\0');
   std::string strange;
   io::PutReplyTail(strange, {.mode = 3});
+  std::string negative;
+  io::PutReplyTail(negative, {.compact_revision = -1});
   const std::string success("\0\0fine", 6);
   const std::vector<MalformedReply> cases = {
       {"no tail", {{0, "short"}}},
       {"a consistency that there is not", {{0, strange}}},
+      {"a compaction that cannot be", {{0, negative}}},
       {"a consistency that there is not, in the last part",
        {{io::kFlagMore | io::kFlagTotal, Total(4, "012")}, {0, "3" + strange}}},
       {"an error without a code", {{io::kFlagError, "x"}}},

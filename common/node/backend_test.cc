@@ -20,6 +20,7 @@ TEST_F(BackendTest, RequestAndAnswerTravelWithAllThatBelongsToThem) {
   EXPECT_EQ(outcome.served.by, NodeId(9));
   EXPECT_EQ(outcome.served.mode, ReadMode::kBounded);
   EXPECT_EQ(outcome.served.staleness, 3 * kMillisecond);
+  EXPECT_EQ(outcome.served.compact_revision, 41);
   EXPECT_EQ(answered, 1);
   EXPECT_EQ(backend->outstanding(), 0U);
 }

@@ -118,6 +118,7 @@ void Reads::Serve(Time now, Pending& read) {
   served.by = facts_->node;
   served.mode = read.consistency.mode;
   served.staleness = view.fresh_as_of == 0 ? -1 : now - view.fresh_as_of;
+  served.compact_revision = view.compact_revision;
   if (const auto* range = std::get_if<mvcc::RangeOp>(&read.body)) {
     return ServeRange(view, *range, *read.replier, served);
   }

@@ -19,6 +19,7 @@ io::ReplyTail TailOf(const api::Served& served) {
   io::ReplyTail tail;
   tail.served_by = served.by.value();
   tail.mode = static_cast<std::uint8_t>(served.mode);
+  tail.compact_revision = served.compact_revision;
   if (served.staleness >= 0) {
     tail.staleness_ms_x8 = static_cast<std::uint32_t>(
         std::min<std::int64_t>((served.staleness * 8 + 999) / 1000, UINT32_MAX - 1));

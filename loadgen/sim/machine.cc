@@ -197,6 +197,7 @@ void Machine::StartProxy() {
   proxy::ProxyOptions options;
   options.flags = Flags();
   for (const std::string& name : names_.voters) options.upstreams.push_back(PeerUrl(name));
+  options.watch_buffer_bytes = plan_.tuning.event_ring_bytes;
   proxy_ = std::make_unique<proxy::Proxy>(options, *process_);
   proxy_->Start();
   OpenPort();

@@ -261,14 +261,18 @@ void StreamChecker::OnEvents(const WatchReply& reply) {
   if (!watcher.given_up) CheckSplit(watcher, reply);
 }
 
-// A node that holds a store knows of every compaction that was acknowledged before a linearizable
-// watch was asked for; a proxy may not.
+// Whoever serves a watch knows of every compaction that was acknowledged before it was asked for,
+// or by its bound before that.
 void StreamChecker::CheckCompacted(Watcher& watcher, const WatchReply& reply) {
-  if (watcher.given_up || stream_.tier == Tier::kProxy ||
-      stream_.consistency.mode != ReadMode::kLinearizable) {
+  if (watcher.given_up) return;
+  const Consistency& wanted = stream_.consistency;
+  Time known = watcher.spec->sent;
+  if (wanted.mode == ReadMode::kBounded && wanted.max_staleness) {
+    known -= evidence_.TrueMax(*wanted.max_staleness);
+  } else if (wanted.mode != ReadMode::kLinearizable) {
     return;
   }
-  const auto compacted = evidence_.compactions.Before(watcher.spec->sent);
+  const auto compacted = evidence_.compactions.Before(known);
   if (watcher.start >= compacted.revision) return;
   Fail("W9", watcher, reply,
        fmt::format("served, though revision {} had been compacted by {}", compacted.revision,

@@ -182,9 +182,20 @@ TEST(CheckWatches, FindsWhatIsCompactedServedAllTheSame) {
   RunScript script;
   Fill(script);
   script.Compact(4);
-  StreamRecord& stream = Watched(script, {2});
-  stream.tier = Tier::kVoter;
+  Watched(script, {2});
   EXPECT_THAT(script.Broken(), Contains("W9"));
+}
+
+TEST(CheckWatches, ABoundedWatchMayNotKnowOfACompactionWithinItsBound) {
+  for (const bool within : {true, false}) {
+    RunScript script;
+    Fill(script);
+    script.Compact(4);
+    StreamRecord& stream = Watched(script, {2});
+    stream.consistency.mode = ReadMode::kBounded;
+    stream.consistency.max_staleness = within ? kSecond : 1;
+    EXPECT_EQ(script.Broken().empty(), within);
+  }
 }
 
 TEST(CheckWatches, AcceptsTheCancelOfWhatIsCompacted) {
