@@ -187,6 +187,7 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.tuning = options_.tuning;
   options.core.flush_interval = options_.tuning.flush_interval;
   options.core.flush_bytes = options_.tuning.flush_bytes;
+  options.core.stall_max = options_.election_timeout;
   options.core.tail.cluster_id = cluster_id_;
   options.core.tail.window_bytes = options_.tuning.tail_window_bytes;
   options.core.tail.self = self_;
@@ -269,6 +270,7 @@ void Voter::WireCore() {
   hooks.applied = [this](std::span<const EntryPtr> entries, mvcc::ApplyOutput& out) {
     proposals_->Applied(entries, out);
   };
+  hooks.waiting_applied = [this] { proposals_->Flush(); };
   hooks.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
   hooks.registry_changed = [this] { UpdateFacts(); };
   core.SetHooks(std::move(hooks));

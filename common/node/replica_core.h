@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     replica::TailSourceConfig tail;
     Micros flush_interval = 30 * kSecond;
     std::size_t flush_bytes = 64U << 20;
+    // A store that has stalled for so long is one that cannot be written.
+    Micros stall_max = 1 * kSecond;
   };
   struct Hooks {
     RoundSender* rounds = nullptr;
@@ -49,6 +52,9 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     std::function<void(NodeId to)> move_leader;  // null as above
     // Results of applied commands, in log order.
     std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
+    // Entries that had to wait for the store have been applied, in a turn of their own. May be
+    // null.
+    std::function<void()> waiting_applied;
     // Renewals and joins that came from below.
     std::function<void(const replica::RenewBundle&)> renewals;
     // The registry's contents or the alarms changed; before io loops hear of the view.
@@ -77,8 +83,9 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void WantEvents(int loop, bool wanted) override;
   void Renewals(int loop, replica::RenewBundle bundle) override;
 
-  // Committed entries, contiguous with what was applied. What the store cannot take now (a full
-  // disk) waits and is tried again; an entry kind that this release does not know stops apply.
+  // Committed entries, contiguous with what came before. What the store cannot take now waits and
+  // is tried again: after milliseconds if it stalls, twice a second if it cannot be written (a full
+  // disk); an entry kind that this release does not know stops apply.
   void Apply(std::span<const EntryPtr> entries);
   void Gate(replica::ReadGate::Input input);
   void SendOutcomes(int loop, std::vector<WriteOutcome> outcomes);
@@ -90,7 +97,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   const replica::ReadGate& gate() const { return gate_; }
   Index applied() const { return applied_; }
   Term applied_term() const { return applied_term_; }
-  bool stuck() const { return !stuck_reason_.ok(); }  // apply cannot go on
+  // Apply cannot go on. A stall alone, while it is short, is not that.
+  bool stuck() const { return !stuck_reason_.ok(); }
   Status stuck_reason() const { return stuck_reason_; }
 
  private:
@@ -104,6 +112,9 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void CollectMeta(Batch& batch);
   void ApplyWaiting();
   bool TryApply(const Batch& batch);
+  Status WriteToStore(const Batch& batch, mvcc::ApplyOutput& out);
+  void CannotApply(const Batch& batch, const Status& status);
+  void Applied(const Batch& batch, mvcc::ApplyOutput& out);
   void PerformGate();
   void MaybeFlush();
   bool FlushDue() const;
@@ -127,6 +138,8 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Index applied_;
   Term applied_term_;
   std::deque<Batch> batches_;
+  Time retry_at_ = 0;  // of the first one
+  std::optional<Time> stalled_since_;
   Status stuck_reason_;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;

@@ -10,9 +10,10 @@ namespace coppice::sim {
 namespace {
 
 constexpr std::string_view kNames[kFaultKinds] = {
-    "kill",       "power-loss", "pause",     "partition",   "one-way",    "isolate",
-    "slow-link",  "loss",       "reset",     "clock-jump",  "clock-rate", "disk-full",
-    "disk-error", "bit-flip",   "slow-disk", "die-in-disk", "stop",       "wipe",
+    "kill",        "power-loss", "pause",      "partition",   "one-way",
+    "isolate",     "slow-link",  "loss",       "reset",       "clock-jump",
+    "clock-rate",  "disk-full",  "disk-error", "bit-flip",    "slow-disk",
+    "die-in-disk", "stop",       "wipe",       "store-stall",
 };
 
 constexpr int kDepthMax = 3;
@@ -31,6 +32,7 @@ enum Stream : std::uint64_t {
   kClocks,
   kRocksDb,
   kStalls,
+  kStoreStalls,
 };
 
 void DrawTree(Plan& plan) {
@@ -85,6 +87,9 @@ void DrawFaults(Plan& plan) {
     plan.faults[static_cast<std::size_t>(kind)] = on;
     plan.intervals[static_cast<std::size_t>(kind)] = interval;
   }
+  // Not so often that stores are all that is seen to be slow.
+  bool& stalls = plan.faults[static_cast<std::size_t>(FaultKind::kStoreStall)];
+  stalls = stalls && Rng(plan.seed, kStoreStalls).Chance(0.3);
 }
 
 void DrawStalls(Plan& plan) {
