@@ -42,7 +42,7 @@ ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& op
   last_flush_ = loop_.now();
   // Before the loops run: afterwards view 0 is that of an io loop's thread.
   const mvcc::ReadView& view = store_.View(0);
-  applied_ = view.applied;
+  applied_ = queued_ = given_ = view.applied;
   applied_term_ = view.term;
   store_.Quiesce(0, true);
 }
@@ -121,12 +121,53 @@ void ReplicaCore::Gate(ReadGate::Input input) {
 
 void ReplicaCore::Apply(std::span<const EntryPtr> entries) {
   if (entries.empty()) return;
+  std::size_t fitting = behind() ? 0 : Fitting(entries);
+  given_ = entries.back()->index();
+  while (fitting > 0) {
+    Queue(entries.first(fitting));
+    entries = entries.subspan(fitting);
+    if (batches_.size() == 1) TryFirst();
+    fitting = Fitting(entries);
+  }
+  if (waiting()) loop_.Wake(*this, io::Loop::Phase::kCore);  // for the timer
+}
+
+// How many of them may wait in memory.
+std::size_t ReplicaCore::Fitting(std::span<const EntryPtr> entries) const {
+  if (!hooks_.read_log) return entries.size();
+  std::size_t bytes = waiting_bytes_;
+  std::size_t count = 0;
+  for (const EntryPtr& entry : entries) {
+    bytes += entry->record().size();
+    const bool first = batches_.empty() && count == 0;
+    if (bytes > options_.waiting_bytes_max && !first) break;
+    ++count;
+  }
+  return count;
+}
+
+void ReplicaCore::Queue(std::span<const EntryPtr> entries) {
   Batch batch;
   batch.entries.assign(entries.begin(), entries.end());
+  for (const EntryPtr& entry : entries) batch.bytes += entry->record().size();
   CollectMeta(batch);
+  waiting_bytes_ += batch.bytes;
+  queued_ = entries.back()->index();
   batches_.push_back(std::move(batch));
-  if (batches_.size() == 1 && TryApply(batches_.front())) batches_.pop_front();
-  if (!batches_.empty()) loop_.Wake(*this, io::Loop::Phase::kCore);  // for the timer
+}
+
+// The next of the entries that were left in the log. False: there is none, or it cannot be read.
+bool ReplicaCore::ReadBack() {
+  if (!behind()) return false;
+  const StatusOr<std::vector<EntryPtr>> entries =
+      hooks_.read_log(queued_ + 1, given_, std::min(kSliceBytes, options_.waiting_bytes_max));
+  if (!entries.ok()) {
+    CannotApply(queued_ + 1, entries.status());
+    return false;
+  }
+  COPPICE_CHECK(!entries->empty(), "the log has what is committed");
+  Queue(*entries);
+  return true;
 }
 
 // A slice of it, by the timer: once a turn, as the loop has more to do.
@@ -134,9 +175,9 @@ void ReplicaCore::ApplyWaiting() {
   if (loop_.now() < retry_at_) return;
   const Index before = applied_;
   std::size_t bytes = 0;
-  while (!batches_.empty() && bytes < kSliceBytes && TryApply(batches_.front())) {
-    for (const EntryPtr& entry : batches_.front().entries) bytes += entry->record().size();
-    batches_.pop_front();
+  while (bytes < kSliceBytes && (!batches_.empty() || ReadBack())) {
+    bytes += batches_.front().bytes;
+    if (!TryFirst()) break;
   }
   if (applied_ != before && hooks_.waiting_applied) hooks_.waiting_applied();
 }
@@ -153,10 +194,13 @@ void ReplicaCore::CollectMeta(Batch& batch) {
   }
 }
 
-bool ReplicaCore::TryApply(const Batch& batch) {
+// Of what waits in memory.
+bool ReplicaCore::TryFirst() {
+  const Batch& batch = batches_.front();
   mvcc::ApplyOutput out;
   if (const Status status = WriteToStore(batch, out); !status.ok()) {
-    CannotApply(batch, status);
+    EndProcessIfInDoubt(runtime_.host(), status);
+    CannotApply(batch.entries.front()->index(), status);
     return false;
   }
   if (!stuck_reason_.ok()) {
@@ -167,6 +211,8 @@ bool ReplicaCore::TryApply(const Batch& batch) {
   stalled_since_.reset();
   retry_at_ = 0;
   Applied(batch, out);
+  waiting_bytes_ -= batch.bytes;
+  batches_.pop_front();
   return true;
 }
 
@@ -181,8 +227,7 @@ Status ReplicaCore::WriteToStore(const Batch& batch, mvcc::ApplyOutput& out) {
   return status;
 }
 
-void ReplicaCore::CannotApply(const Batch& batch, const Status& status) {
-  EndProcessIfInDoubt(runtime_.host(), status);
+void ReplicaCore::CannotApply(Index index, const Status& status) {
   const Time now = loop_.now();
   if (status.code() == StatusCode::kUnavailable) {
     if (!stalled_since_) stalled_since_ = now;
@@ -194,7 +239,7 @@ void ReplicaCore::CannotApply(const Batch& batch, const Status& status) {
   }
   if (stuck_reason_.ok()) {
     COPPICE_LOG(kError, "cannot apply entry {}: {}. This node serves what it has and is not ready",
-                batch.entries.front()->index().value(), MessageOf(status));
+                index.value(), MessageOf(status));
   }
   stuck_reason_ = status;
 }
@@ -303,7 +348,7 @@ void ReplicaCore::RunFlush(bool defragment) {
 
 void ReplicaCore::ArmTimer() {
   Time next = std::min(gate_.NextDeadline(), loop_.now() + kFlushCheck);
-  if (!batches_.empty()) next = std::min(next, std::max(retry_at_, loop_.now()));
+  if (waiting()) next = std::min(next, std::max(retry_at_, loop_.now()));
   if (next >= timer_at_) return;
   if (timer_ != 0) loop_.Cancel(timer_);
   timer_at_ = next;

@@ -94,8 +94,9 @@ class CountingBackend final : public mvcc::KvBackend {
 
 class ReplicaCoreTest : public testing::Test {
  protected:
-  ReplicaCoreTest() {
+  explicit ReplicaCoreTest(std::size_t waiting_bytes_max = 64U << 20) {
     ReplicaCore::Options options;
+    options.waiting_bytes_max = waiting_bytes_max;
     options.gate.refresh_interval = 0;
     options.stall_max = kSecond;
     core_.emplace(runtime_, *store_, options);
@@ -105,6 +106,9 @@ class ReplicaCoreTest : public testing::Test {
       for (const EntryPtr& entry : entries) applied_.push_back(entry->index().value());
     };
     hooks.waiting_applied = [this] { ++waiting_applied_; };
+    hooks.read_log = [this](Index from, Index to, std::size_t bytes_max) {
+      return ReadLog(from, to, bytes_max);
+    };
     core_->SetHooks(std::move(hooks));
     core_->AddIo(&io_);
     runtime_.core().Post([this] { core_->Start(); });
@@ -141,6 +145,18 @@ class ReplicaCoreTest : public testing::Test {
     }
     Turn([&] { core_->Apply(entries); });
   }
+  StatusOr<std::vector<EntryPtr>> ReadLog(Index from, Index to, std::size_t bytes_max) {
+    ++reads_;
+    if (!log_failure_.ok()) return log_failure_;
+    std::vector<EntryPtr> entries;
+    std::size_t bytes = 0;
+    for (std::uint64_t i = from.value(); i <= to.value(); ++i) {
+      bytes += log_[i - 1]->record().size();
+      if (!entries.empty() && bytes > bytes_max) break;
+      entries.push_back(log_[i - 1]);
+    }
+    return entries;
+  }
   void Fail(StatusCode code) { disk_->SetFailure(MakeStatus(code, "as the test says")); }
   void Mend() { disk_->SetFailure(OkStatus()); }
   Revision ViewRevision() {
@@ -158,6 +174,8 @@ class ReplicaCoreTest : public testing::Test {
   NoIo io_;
   std::optional<ReplicaCore> core_;
   std::vector<EntryPtr> log_;
+  Status log_failure_;
+  int reads_ = 0;
   std::vector<std::uint64_t> applied_;
   int waiting_applied_ = 0;
 };
@@ -250,6 +268,82 @@ TEST_F(ReplicaCoreTest, WhatHasWaitedIsAppliedInSlicesSoThatTheLoopTurnsInBetwee
   EXPECT_THAT(applied_, ElementsAre(1, 2, 3, 4));
   Pass(kMillisecond);
   EXPECT_THAT(applied_, ElementsAre(1, 2, 3, 4, 5));
+}
+
+struct BoundedReplicaCoreTest : ReplicaCoreTest {
+  static constexpr std::size_t kBound = 10'000;
+  BoundedReplicaCoreTest() : ReplicaCoreTest(kBound) {}
+  std::vector<std::uint64_t> UpTo(std::uint64_t last) const {
+    std::vector<std::uint64_t> indexes;
+    for (std::uint64_t i = 1; i <= last; ++i) indexes.push_back(i);
+    return indexes;
+  }
+};
+
+TEST_F(BoundedReplicaCoreTest, BeyondABoundWhatTheStoreDoesNotTakeIsLeftInTheLog) {
+  Fail(StatusCode::kResourceExhausted);
+  for (int i = 0; i < 100; ++i) {
+    Commit(3, 1000);
+    ASSERT_LE(core_->waiting_bytes(), kBound);
+  }
+  EXPECT_TRUE(core_->behind());
+  Mend();
+  Pass(520 * kMillisecond);
+  EXPECT_EQ(applied_, UpTo(300));
+  EXPECT_FALSE(core_->behind());
+  EXPECT_EQ(core_->waiting_bytes(), 0U);
+  const int reads = reads_;
+  Commit(1);
+  EXPECT_EQ(applied_, UpTo(301));
+  EXPECT_EQ(reads_, reads);
+}
+
+TEST_F(BoundedReplicaCoreTest, WhatIsCommittedWhileItCatchesUpComesInItsTurn) {
+  Fail(StatusCode::kUnavailable);
+  for (int i = 0; i < 50; ++i) Commit(1, 200U << 10);
+  ASSERT_TRUE(core_->behind());
+  Mend();
+  host_.time.now += 5 * kMillisecond;
+  for (int i = 0; i < 3; ++i) {
+    Commit(1, 200U << 10);
+    EXPECT_TRUE(core_->behind()) << "slices, so that the loop turns in between";
+  }
+  EXPECT_EQ(applied_, UpTo(applied_.size()));
+  Pass(kMillisecond);
+  EXPECT_EQ(applied_, UpTo(53));
+}
+
+TEST_F(BoundedReplicaCoreTest, AStoreThatWorksIsGivenAllAtOnce) {
+  Commit(100, 1000);
+  EXPECT_EQ(applied_, UpTo(100));
+  EXPECT_EQ(reads_, 0);
+}
+
+TEST_F(BoundedReplicaCoreTest, AFailureWithinALargeCommitLeavesTheRestInTheLog) {
+  Commit(1);
+  Fail(StatusCode::kResourceExhausted);
+  Commit(100, 1000);
+  EXPECT_LE(core_->waiting_bytes(), kBound);
+  EXPECT_TRUE(core_->behind());
+  Mend();
+  Pass(520 * kMillisecond);
+  EXPECT_EQ(applied_, UpTo(101));
+}
+
+TEST_F(BoundedReplicaCoreTest, ALogThatCannotBeReadIsToldAndTriedAgain) {
+  Fail(StatusCode::kUnavailable);
+  Commit(100, 1000);
+  Mend();
+  log_failure_ = MakeStatus(StatusCode::kDataLoss, "as the test says");
+  Pass(10 * kMillisecond);
+  EXPECT_TRUE(core_->stuck());
+  EXPECT_TRUE(core_->behind());
+  EXPECT_FALSE(applied_.empty());
+  EXPECT_EQ(host_.ended_with, 0);
+  log_failure_ = OkStatus();
+  Pass(520 * kMillisecond);
+  EXPECT_FALSE(core_->stuck());
+  EXPECT_EQ(applied_, UpTo(100));
 }
 
 }  // namespace

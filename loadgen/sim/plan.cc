@@ -33,6 +33,7 @@ enum Stream : std::uint64_t {
   kRocksDb,
   kStalls,
   kStoreStalls,
+  kUnapplied,
 };
 
 void DrawTree(Plan& plan) {
@@ -73,6 +74,7 @@ void DrawStores(Plan& plan) {
   plan.wal_segment_bytes = rng.Chance(0.5) ? 16U << 10 : 1U << 20;
   plan.raft_window_bytes = rng.Chance(0.5) ? 4U << 10 : 1U << 20;
   plan.flush_chance = rng.Chance(0.5) ? 0 : 0.02;
+  plan.tuning.unapplied_bytes = Rng(plan.seed, kUnapplied).Chance(0.5) ? 4U << 10 : 64U << 20;
   plan.rocksdb = Rng(plan.seed, kRocksDb).Chance(0.02);
   plan.tuning.watch_response_bytes = rng.Chance(0.5) ? 400 : 2U << 20;
   plan.tuning.watch_progress_interval = rng.Chance(0.5) ? 2 * kSecond : 600 * kSecond;
