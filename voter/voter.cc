@@ -187,6 +187,8 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.tuning = options_.tuning;
   options.core.flush_interval = options_.tuning.flush_interval;
   options.core.flush_bytes = options_.tuning.flush_bytes;
+  options.core.waiting_bytes_max = options_.tuning.unapplied_bytes;
+  options.core.stall_max = options_.election_timeout;
   options.core.tail.cluster_id = cluster_id_;
   options.core.tail.window_bytes = options_.tuning.tail_window_bytes;
   options.core.tail.self = self_;
@@ -269,6 +271,10 @@ void Voter::WireCore() {
   hooks.applied = [this](std::span<const EntryPtr> entries, mvcc::ApplyOutput& out) {
     proposals_->Applied(entries, out);
   };
+  hooks.read_log = [this](Index from, Index to, std::size_t bytes_max) {
+    return ReadLog(from, to, bytes_max);
+  };
+  hooks.waiting_applied = [this] { proposals_->Flush(); };
   hooks.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
   hooks.registry_changed = [this] { UpdateFacts(); };
   core.SetHooks(std::move(hooks));
@@ -279,11 +285,11 @@ void Voter::WireCore() {
   tail.gone = [&core](std::uint64_t child) { core.Gate(replica::ReadGate::ChildGone{child}); };
   tail.renewals = [this](const replica::RenewBundle& bundle) { OnRenewals(bundle); };
   tail.read_wal = [this](Index from, Index to, std::size_t bytes_max) {
-    std::vector<EntryPtr> entries;
-    const Status status = driver_->wal().Read(from, to, bytes_max, entries);
-    if (status.ok()) return StatusOr<std::vector<EntryPtr>>(std::move(entries));
-    COPPICE_LOG(kError, "cannot read the log for a learner: {}", MessageOf(status));
-    return StatusOr<std::vector<EntryPtr>>(status);
+    auto entries = ReadLog(from, to, bytes_max);
+    if (!entries.ok()) {
+      COPPICE_LOG(kError, "cannot read the log for a learner: {}", MessageOf(entries.status()));
+    }
+    return entries;
   };
   tail.first_in_wal = [this] { return driver_->wal().first_index(); };
   core.tail().SetHooks(std::move(tail));
@@ -354,7 +360,7 @@ void Voter::OnRaftChanged(const raft::Status& status) {
 // node for the members finds it.
 bool Voter::IsReady() const {
   return driver_->status().leader != NodeId() && tier_->core().registry().Find(self_) != nullptr &&
-         !tier_->core().stuck();
+         !tier_->core().stuck() && !tier_->core().behind();
 }
 
 void Voter::UpdateFacts() {
@@ -389,9 +395,16 @@ void Voter::OnApplied(std::span<const EntryPtr> entries) {
   tier_->core().Apply(entries);
 }
 
+StatusOr<std::vector<EntryPtr>> Voter::ReadLog(Index from, Index to, std::size_t bytes_max) const {
+  std::vector<EntryPtr> entries;
+  COPPICE_RETURN_IF_ERROR(driver_->wal().Read(from, to, bytes_max, entries));
+  return entries;
+}
+
 void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
   bool refused = false;
-  const bool stuck = tier_->core().stuck();  // what was committed now would wait in memory
+  // What was committed now would wait for all that waits already.
+  const bool stuck = tier_->core().stuck() || tier_->core().behind();
   for (node::WriteIntent& intent : intents) {
     raft::Proposal proposal;
     proposal.token = proposals_->Add(loop, intent.token);
@@ -406,6 +419,8 @@ void Voter::Propose(int loop, std::vector<node::WriteIntent> intents) {
 }
 
 void Voter::ProposeRegistry(std::vector<std::string> payloads) {
+  // The registry does not know yet what was proposed before.
+  if (tier_->core().behind()) return;
   for (std::string& payload : payloads) {
     raft::Proposal proposal;
     proposal.token = kNoToken;

@@ -80,6 +80,7 @@ class Voter {
   void UpdateFacts();
   bool IsReady() const;
   void OnApplied(std::span<const EntryPtr> entries);
+  StatusOr<std::vector<EntryPtr>> ReadLog(Index from, Index to, std::size_t bytes_max) const;
   void Propose(int loop, std::vector<node::WriteIntent> intents);
   void ProposeRegistry(std::vector<std::string> payloads);
   void OnRenewals(const replica::RenewBundle& bundle);

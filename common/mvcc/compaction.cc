@@ -79,7 +79,7 @@ std::vector<KvBackend::Write> Erasures(const std::vector<RowId>& rows) {
 // view from before the compaction.
 bool StoreImpl::CollectGarbage() {
   views_.Reclaim();
-  if (swept_revision_ >= state_.compact_revision) return false;
+  if (swept_revision_ >= state_.compact_revision || backend_->Stalled()) return false;
   if (sweep_revision_ <= swept_revision_) {
     if (views_.oldest().compact_revision < state_.compact_revision) return false;
     sweep_revision_ = state_.compact_revision;

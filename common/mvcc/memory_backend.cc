@@ -43,6 +43,11 @@ Status MemoryBackend::Apply(std::span<const Write> batch) {
   return OkStatus();
 }
 
+bool MemoryBackend::Stalled() const {
+  const ReaderLock lock(disk_->mutex_);
+  return disk_->failure_.code() == StatusCode::kUnavailable;
+}
+
 Status MemoryBackend::Get(Family family, std::string_view key, std::string& value) const {
   const ReaderLock lock(disk_->mutex_);
   const auto& rows = disk_->live_.of(family);
@@ -66,7 +71,8 @@ Status MemoryBackend::Scan(
 
 Status MemoryBackend::Flush() {
   const MutexLock lock(disk_->mutex_);
-  if (!disk_->failure_.ok()) return disk_->failure_;
+  const bool stalled = disk_->failure_.code() == StatusCode::kUnavailable;
+  if (!disk_->failure_.ok() && !stalled) return disk_->failure_;
   for (const Write& write : disk_->unflushed_) disk_->durable_.Apply(write);
   disk_->unflushed_.clear();
   return OkStatus();

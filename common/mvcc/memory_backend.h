@@ -19,7 +19,8 @@ class MemoryDisk {
   void Crash();
   // A disk with a copy of what is applied, flushed: a snapshot.
   std::shared_ptr<MemoryDisk> Clone() const;
-  // Makes Apply and Flush return `status` and change nothing, until it is set to OK again.
+  // Makes Apply and Flush return `status` and change nothing, until it is set to OK again. A stall
+  // (Unavailable) is of Apply alone: flushing is what ends one.
   void SetFailure(const Status& status);
 
  private:
@@ -46,6 +47,7 @@ class MemoryBackend final : public KvBackend {
       : disk_(std::move(disk)) {}
 
   Status Apply(std::span<const Write> batch) override;
+  bool Stalled() const override;
   Status Get(Family family, std::string_view key, std::string& value) const override;
   // The visitor must not call the backend.
   Status Scan(Family family, std::string_view begin, std::string_view end,

@@ -1,8 +1,6 @@
 #include "common/mvcc/rocksdb_backend.h"
 
 #include <atomic>
-#include <chrono>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -83,6 +81,11 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksDbOptions& options,
   family.arena_block_size = 128U << 10;
   family.compression = ToRocksDb(options.compression);
   family.disable_auto_compactions = options.no_background_work;
+  // Writes go on or are refused, they are never slowed down: RocksDB books what it refuses as if it
+  // had been let in after a delay, so that a batch which is tried again and again may never be let
+  // in (docs/adr/0012-store-stalls.md).
+  family.level0_slowdown_writes_trigger = family.level0_stop_writes_trigger;
+  family.soft_pending_compaction_bytes_limit = family.hard_pending_compaction_bytes_limit;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.block_size = 16U << 10;
@@ -139,7 +142,19 @@ class RocksDbBackend final : public KvBackend {
                                          : batch_.Put(Handle(write.family), write.key, write.value);
       if (!status.ok()) return ToStatus(status);
     }
-    return ToStatus(WriteBatch());
+    const rocksdb::Status status = db_->Write(write_, &batch_);
+    if (!status.IsIncomplete()) return ToStatus(status);
+    // Flushes and compactions that have to come first may themselves wait for space.
+    if (disk_.space->waiting()) {
+      return ToStatus(rocksdb::Status::NoSpace("what came before waits for it"));
+    }
+    return MakeStatus(StatusCode::kUnavailable,
+                      "rocksdb: it stalls until it has flushed or compacted what it holds");
+  }
+
+  bool Stalled() const override {
+    std::uint64_t stopped = 0;
+    return db_->GetIntProperty(rocksdb::DB::Properties::kIsWriteStopped, &stopped) && stopped != 0;
   }
 
   Status Get(Family family, std::string_view key, std::string& value) const override {
@@ -201,17 +216,6 @@ class RocksDbBackend final : public KvBackend {
   }
 
  private:
-  // A write that has to wait for flushes or compactions is tried again, not left to wait in
-  // RocksDB: they may wait for space.
-  rocksdb::Status WriteBatch() {
-    for (;;) {
-      rocksdb::Status status = db_->Write(write_, &batch_);
-      if (!status.IsIncomplete()) return status;
-      if (disk_.space->waiting()) return rocksdb::Status::NoSpace("what came before waits for it");
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  }
-
   rocksdb::ColumnFamilyHandle* Handle(Family family) const {
     return families_[1 + static_cast<std::size_t>(family)];
   }

@@ -91,9 +91,14 @@ class KvBackend {
   };
   virtual ~KvBackend() = default;
   // Atomic, across families; ordered with other batches; lost in a crash unless flushed.
-  // Errors of this and of Flush: ResourceExhausted (no space: it may be tried again); Internal or
-  // DataLoss: what is on disk is in doubt, and the process must not go on writing there.
+  // Never waits for the disk. Errors of this and of Flush: ResourceExhausted (no space: it may be
+  // tried again); Internal or DataLoss: what is on disk is in doubt, and the process must not go on
+  // writing there. Of this alone, Unavailable: it stalls until what came before is on disk. Nothing
+  // was written; it is to be tried again soon.
   virtual Status Apply(std::span<const Write> batch) = 0;
+  // Whether Apply would answer that it stalls: to be asked before the batch is made once more.
+  // Thread: Apply's.
+  virtual bool Stalled() const = 0;
   virtual Status Get(Family family, std::string_view key,
                      std::string& value) const = 0;  // NotFound
   // Visits [begin, end) in order until `visit` returns false. Empty end: to the last key.
@@ -131,8 +136,8 @@ class Store {
   // Applies contiguous committed entries as one backend batch and publishes one view. kCommand is
   // decoded here; the meta writes that the caller derived from other kinds (registry,
   // configuration) are stored in the same batch, under the caller's prefixes. An unknown entry kind
-  // or version is FailedPrecondition and nothing is applied. A backend failure (disk full) leaves
-  // the state as it was: stop applying.
+  // or version is FailedPrecondition and nothing is applied. A backend failure (disk full, or a
+  // stall: KvBackend::Apply) leaves the state as it was: stop applying, and try the same again.
   virtual Status Apply(std::span<const EntryPtr> entries, std::span<const MetaWrite> meta,
                        ApplyOutput& out) = 0;
   virtual void PublishFresh(Time fresh_as_of) = 0;

@@ -5,5 +5,5 @@ coppice_library(node
   DEPS node_backend api replica watch api_watch_edge mvcc io base)
 
 coppice_test(node_store_test
-  SOURCES data_dir_test.cc watch_services_test.cc
+  SOURCES data_dir_test.cc replica_core_test.cc watch_services_test.cc
   DEPS node disk)

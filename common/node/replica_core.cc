@@ -14,6 +14,8 @@ using replica::ReadGate;
 namespace {
 
 constexpr Micros kRetryInterval = 500 * kMillisecond;
+constexpr Micros kStallRetryInterval = 5 * kMillisecond;
+constexpr std::size_t kSliceBytes = 1U << 20;  // of what waits, in one turn
 constexpr Micros kFlushCheck = 1 * kSecond;
 
 // A disk that could not be written or synced, or that lost what it held: neither the store nor a
@@ -40,7 +42,7 @@ ReplicaCore::ReplicaCore(Runtime& runtime, mvcc::Store& store, const Options& op
   last_flush_ = loop_.now();
   // Before the loops run: afterwards view 0 is that of an io loop's thread.
   const mvcc::ReadView& view = store_.View(0);
-  applied_ = view.applied;
+  applied_ = queued_ = given_ = view.applied;
   applied_term_ = view.term;
   store_.Quiesce(0, true);
 }
@@ -119,15 +121,65 @@ void ReplicaCore::Gate(ReadGate::Input input) {
 
 void ReplicaCore::Apply(std::span<const EntryPtr> entries) {
   if (entries.empty()) return;
-  Batch batch;
-  batch.entries.assign(entries.begin(), entries.end());
-  CollectMeta(batch);
-  batches_.push_back(std::move(batch));
-  if (batches_.size() == 1) ApplyWaiting();
+  std::size_t fitting = behind() ? 0 : Fitting(entries);
+  given_ = entries.back()->index();
+  while (fitting > 0) {
+    Queue(entries.first(fitting));
+    entries = entries.subspan(fitting);
+    if (batches_.size() == 1) TryFirst();
+    fitting = Fitting(entries);
+  }
+  if (waiting()) loop_.Wake(*this, io::Loop::Phase::kCore);  // for the timer
 }
 
+// How many of them may wait in memory.
+std::size_t ReplicaCore::Fitting(std::span<const EntryPtr> entries) const {
+  if (!hooks_.read_log) return entries.size();
+  std::size_t bytes = waiting_bytes_;
+  std::size_t count = 0;
+  for (const EntryPtr& entry : entries) {
+    bytes += entry->record().size();
+    const bool first = batches_.empty() && count == 0;
+    if (bytes > options_.waiting_bytes_max && !first) break;
+    ++count;
+  }
+  return count;
+}
+
+void ReplicaCore::Queue(std::span<const EntryPtr> entries) {
+  Batch batch;
+  batch.entries.assign(entries.begin(), entries.end());
+  for (const EntryPtr& entry : entries) batch.bytes += entry->record().size();
+  CollectMeta(batch);
+  waiting_bytes_ += batch.bytes;
+  queued_ = entries.back()->index();
+  batches_.push_back(std::move(batch));
+}
+
+// The next of the entries that were left in the log. False: there is none, or it cannot be read.
+bool ReplicaCore::ReadBack() {
+  if (!behind()) return false;
+  const StatusOr<std::vector<EntryPtr>> entries =
+      hooks_.read_log(queued_ + 1, given_, std::min(kSliceBytes, options_.waiting_bytes_max));
+  if (!entries.ok()) {
+    CannotApply(queued_ + 1, entries.status());
+    return false;
+  }
+  COPPICE_CHECK(!entries->empty(), "the log has what is committed");
+  Queue(*entries);
+  return true;
+}
+
+// A slice of it, by the timer: once a turn, as the loop has more to do.
 void ReplicaCore::ApplyWaiting() {
-  while (!batches_.empty() && TryApply(batches_.front())) batches_.pop_front();
+  if (loop_.now() < retry_at_) return;
+  const Index before = applied_;
+  std::size_t bytes = 0;
+  while (bytes < kSliceBytes && (!batches_.empty() || ReadBack())) {
+    bytes += batches_.front().bytes;
+    if (!TryFirst()) break;
+  }
+  if (applied_ != before && hooks_.waiting_applied) hooks_.waiting_applied();
 }
 
 void ReplicaCore::CollectMeta(Batch& batch) {
@@ -142,29 +194,64 @@ void ReplicaCore::CollectMeta(Batch& batch) {
   }
 }
 
-bool ReplicaCore::TryApply(const Batch& batch) {
-  const std::vector<EntryPtr>& entries = batch.entries;
+// Of what waits in memory.
+bool ReplicaCore::TryFirst() {
+  const Batch& batch = batches_.front();
   mvcc::ApplyOutput out;
-  failpoint::Pass("apply.before");
-  if (const Status status = store_.Apply(entries, batch.meta, out); !status.ok()) {
+  if (const Status status = WriteToStore(batch, out); !status.ok()) {
     EndProcessIfInDoubt(runtime_.host(), status);
-    if (stuck_reason_.ok()) {
-      COPPICE_LOG(kError,
-                  "cannot apply entry {}: {}. This node serves what it has and is not ready",
-                  entries.front()->index().value(), MessageOf(status));
-    }
-    stuck_reason_ = status;
+    CannotApply(batch.entries.front()->index(), status);
     return false;
   }
-  failpoint::Pass("apply.after");
+  if (!stuck_reason_.ok()) {
+    COPPICE_LOG(kInfo, "entry {} could be applied: going on",
+                batch.entries.front()->index().value());
+  }
   stuck_reason_ = OkStatus();
-  applied_ = entries.back()->index();
-  applied_term_ = entries.back()->term();
+  stalled_since_.reset();
+  retry_at_ = 0;
+  Applied(batch, out);
+  waiting_bytes_ -= batch.bytes;
+  batches_.pop_front();
+  return true;
+}
+
+Status ReplicaCore::WriteToStore(const Batch& batch, mvcc::ApplyOutput& out) {
+  // A batch is executed before the backend is asked: not in vain every few milliseconds.
+  if (stalled_since_ && store_.backend().Stalled()) {
+    return MakeStatus(StatusCode::kUnavailable, "the store still stalls");
+  }
+  failpoint::Pass("apply.before");
+  const Status status = store_.Apply(batch.entries, batch.meta, out);
+  if (status.ok()) failpoint::Pass("apply.after");
+  return status;
+}
+
+void ReplicaCore::CannotApply(Index index, const Status& status) {
+  const Time now = loop_.now();
+  if (status.code() == StatusCode::kUnavailable) {
+    if (!stalled_since_) stalled_since_ = now;
+    retry_at_ = now + kStallRetryInterval;
+    if (now - *stalled_since_ < options_.stall_max) return;
+  } else {
+    stalled_since_.reset();
+    retry_at_ = now + kRetryInterval;
+  }
+  if (stuck_reason_.ok()) {
+    COPPICE_LOG(kError, "cannot apply entry {}: {}. This node serves what it has and is not ready",
+                index.value(), MessageOf(status));
+  }
+  stuck_reason_ = status;
+}
+
+void ReplicaCore::Applied(const Batch& batch, mvcc::ApplyOutput& out) {
+  applied_ = batch.entries.back()->index();
+  applied_term_ = batch.entries.back()->term();
   const bool alarms_changed =
       std::any_of(out.results.begin(), out.results.end(), [](const auto& result) {
         return std::holds_alternative<mvcc::AlarmResult>(result.second.value);
       });
-  if (hooks_.applied) hooks_.applied(entries, out);
+  if (hooks_.applied) hooks_.applied(batch.entries, out);
   if ((batch.registry_changed || alarms_changed) && hooks_.registry_changed) {
     hooks_.registry_changed();
   }
@@ -175,7 +262,6 @@ bool ReplicaCore::TryApply(const Batch& batch) {
                    IoPort& io) { io.ViewPublished(made, events); });
   }
   Gate(ReadGate::Applied{applied_});
-  return true;
 }
 
 void ReplicaCore::SendOutcomes(int loop, std::vector<WriteOutcome> outcomes) {
@@ -262,7 +348,7 @@ void ReplicaCore::RunFlush(bool defragment) {
 
 void ReplicaCore::ArmTimer() {
   Time next = std::min(gate_.NextDeadline(), loop_.now() + kFlushCheck);
-  if (!batches_.empty()) next = std::min(next, loop_.now() + kRetryInterval);
+  if (waiting()) next = std::min(next, std::max(retry_at_, loop_.now()));
   if (next >= timer_at_) return;
   if (timer_ != 0) loop_.Cancel(timer_);
   timer_at_ = next;

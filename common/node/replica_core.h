@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,10 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     replica::TailSourceConfig tail;
     Micros flush_interval = 30 * kSecond;
     std::size_t flush_bytes = 64U << 20;
+    // Of committed entries in memory that the store has not taken. Needs Hooks::read_log.
+    std::size_t waiting_bytes_max = 64U << 20;
+    // A store that has stalled for so long is one that cannot be written.
+    Micros stall_max = 1 * kSecond;
   };
   struct Hooks {
     RoundSender* rounds = nullptr;
@@ -49,6 +54,14 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
     std::function<void(NodeId to)> move_leader;  // null as above
     // Results of applied commands, in log order.
     std::function<void(std::span<const EntryPtr> entries, mvcc::ApplyOutput& out)> applied;
+    // Entries [from, to], at least one, about `bytes_max`, of those that were given to Apply: from
+    // a log on disk. Null where there is none (a learner): then all that waits is in memory, and
+    // who calls Apply bounds it.
+    std::function<StatusOr<std::vector<EntryPtr>>(Index from, Index to, std::size_t bytes_max)>
+        read_log;
+    // Entries that had to wait for the store have been applied, in a turn of their own. May be
+    // null.
+    std::function<void()> waiting_applied;
     // Renewals and joins that came from below.
     std::function<void(const replica::RenewBundle&)> renewals;
     // The registry's contents or the alarms changed; before io loops hear of the view.
@@ -77,8 +90,10 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   void WantEvents(int loop, bool wanted) override;
   void Renewals(int loop, replica::RenewBundle bundle) override;
 
-  // Committed entries, contiguous with what was applied. What the store cannot take now (a full
-  // disk) waits and is tried again; an entry kind that this release does not know stops apply.
+  // Committed entries, contiguous with what came before. What the store cannot take now waits and
+  // is tried again: after milliseconds if it stalls, twice a second if it cannot be written (a full
+  // disk); an entry kind that this release does not know stops apply. Beyond a bound it waits in
+  // the log alone.
   void Apply(std::span<const EntryPtr> entries);
   void Gate(replica::ReadGate::Input input);
   void SendOutcomes(int loop, std::vector<WriteOutcome> outcomes);
@@ -90,8 +105,12 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   const replica::ReadGate& gate() const { return gate_; }
   Index applied() const { return applied_; }
   Term applied_term() const { return applied_term_; }
-  bool stuck() const { return !stuck_reason_.ok(); }  // apply cannot go on
+  // Apply cannot go on. A stall alone, while it is short, is not that.
+  bool stuck() const { return !stuck_reason_.ok(); }
   Status stuck_reason() const { return stuck_reason_; }
+  // So much waits that a part of it is in the log alone.
+  bool behind() const { return given_ > queued_; }
+  std::size_t waiting_bytes() const { return waiting_bytes_; }
 
  private:
   void OnTurn(Time now) override;
@@ -99,11 +118,19 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   struct Batch {
     std::vector<EntryPtr> entries;
     std::vector<mvcc::MetaWrite> meta;
+    std::size_t bytes = 0;
     bool registry_changed = false;
   };
+  bool waiting() const { return !batches_.empty() || behind(); }
+  std::size_t Fitting(std::span<const EntryPtr> entries) const;
+  void Queue(std::span<const EntryPtr> entries);
+  bool ReadBack();
   void CollectMeta(Batch& batch);
   void ApplyWaiting();
-  bool TryApply(const Batch& batch);
+  bool TryFirst();
+  Status WriteToStore(const Batch& batch, mvcc::ApplyOutput& out);
+  void CannotApply(Index index, const Status& status);
+  void Applied(const Batch& batch, mvcc::ApplyOutput& out);
   void PerformGate();
   void MaybeFlush();
   bool FlushDue() const;
@@ -126,7 +153,13 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   replica::ReadGate::Output gate_out_;
   Index applied_;
   Term applied_term_;
+  // What waits: in memory, then, above queued_ and up to given_, in the log.
   std::deque<Batch> batches_;
+  std::size_t waiting_bytes_ = 0;
+  Index queued_;
+  Index given_;
+  Time retry_at_ = 0;  // of the first one
+  std::optional<Time> stalled_since_;
   Status stuck_reason_;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;

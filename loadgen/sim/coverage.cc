@@ -26,6 +26,8 @@ const std::vector<CoverageLine>& CoverageLines() {
       {"disks-full", "a disk had no space left"},
       {"disk-operations-made-to-fail", "a write, sync or rename returned an error"},
       {"slow-disks", "syncs took long"},
+      {"stores-stalled", "a state store took nothing for a while"},
+      {"entries-left-in-the-log", "turns of voters with committed entries in their log alone"},
       {"log-syncs-beside-the-loops", "a voter synced its log on the thread for it"},
       {"alarms-disarmed", "the operator cleared a NOSPACE alarm"},
       {"learners-wiped", "a learner lost its data directory"},

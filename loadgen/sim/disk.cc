@@ -119,7 +119,8 @@ Status SimBackend::Apply(std::span<const Write> batch) {
 }
 
 Status SimBackend::Flush() {
-  COPPICE_RETURN_IF_ERROR(CheckFailure());
+  if (process_.dead()) return DeadStatus();
+  if (!Stalled()) COPPICE_RETURN_IF_ERROR(CheckFailure());
   return rows_->Flush();
 }
 

@@ -69,11 +69,16 @@ class SimDisk final : public io::Disk {
 class SimBackend final : public mvcc::KvBackend {
  public:
   SimBackend(std::shared_ptr<mvcc::MemoryDisk> disk, Process& process, double flush_chance);
-  // `failure`, unless it is OK, is what writing returns. Outlives the backend.
+  // `failure`, unless it is OK, is what writing returns; a stall as in mvcc::MemoryDisk. Outlives
+  // the backend.
   SimBackend(std::unique_ptr<mvcc::KvBackend> rocksdb, const Status& failure, Process& process,
              double flush_chance);
 
   Status Apply(std::span<const Write> batch) override;
+  bool Stalled() const override {
+    return rows_->Stalled() ||
+           (failure_ != nullptr && failure_->code() == StatusCode::kUnavailable);
+  }
   Status Get(Family family, std::string_view key, std::string& value) const override {
     return rows_->Get(family, key, value);
   }

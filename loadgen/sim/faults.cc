@@ -259,6 +259,13 @@ void Faults::ActOnDisk(FaultKind kind, Rng& rng) {
       world_.coverage().Add("disk-operations-made-to-fail");
       return;
     }
+    case FaultKind::kStoreStall: {
+      world_.coverage().Add("stores-stalled");
+      machine->SetStoreFailure(MakeStatus(StatusCode::kUnavailable, "the store stalls"));
+      // Mostly shorter than an election.
+      return Later(rng.Chance(0.7) ? time / 8 : time,
+                   [machine] { machine->SetStoreFailure(OkStatus()); });
+    }
     case FaultKind::kBitFlip:
       return FlipBit(*machine, rng);
     case FaultKind::kSlowDisk: {

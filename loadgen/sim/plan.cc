@@ -10,9 +10,10 @@ namespace coppice::sim {
 namespace {
 
 constexpr std::string_view kNames[kFaultKinds] = {
-    "kill",       "power-loss", "pause",     "partition",   "one-way",    "isolate",
-    "slow-link",  "loss",       "reset",     "clock-jump",  "clock-rate", "disk-full",
-    "disk-error", "bit-flip",   "slow-disk", "die-in-disk", "stop",       "wipe",
+    "kill",        "power-loss", "pause",      "partition",   "one-way",
+    "isolate",     "slow-link",  "loss",       "reset",       "clock-jump",
+    "clock-rate",  "disk-full",  "disk-error", "bit-flip",    "slow-disk",
+    "die-in-disk", "stop",       "wipe",       "store-stall",
 };
 
 constexpr int kDepthMax = 3;
@@ -31,6 +32,8 @@ enum Stream : std::uint64_t {
   kClocks,
   kRocksDb,
   kStalls,
+  kStoreStalls,
+  kUnapplied,
 };
 
 void DrawTree(Plan& plan) {
@@ -71,6 +74,7 @@ void DrawStores(Plan& plan) {
   plan.wal_segment_bytes = rng.Chance(0.5) ? 16U << 10 : 1U << 20;
   plan.raft_window_bytes = rng.Chance(0.5) ? 4U << 10 : 1U << 20;
   plan.flush_chance = rng.Chance(0.5) ? 0 : 0.02;
+  plan.tuning.unapplied_bytes = Rng(plan.seed, kUnapplied).Chance(0.5) ? 4U << 10 : 64U << 20;
   plan.rocksdb = Rng(plan.seed, kRocksDb).Chance(0.02);
   plan.tuning.watch_response_bytes = rng.Chance(0.5) ? 400 : 2U << 20;
   plan.tuning.watch_progress_interval = rng.Chance(0.5) ? 2 * kSecond : 600 * kSecond;
@@ -85,6 +89,9 @@ void DrawFaults(Plan& plan) {
     plan.faults[static_cast<std::size_t>(kind)] = on;
     plan.intervals[static_cast<std::size_t>(kind)] = interval;
   }
+  // Not so often that stores are all that is seen to be slow.
+  bool& stalls = plan.faults[static_cast<std::size_t>(FaultKind::kStoreStall)];
+  stalls = stalls && Rng(plan.seed, kStoreStalls).Chance(0.3);
 }
 
 void DrawStalls(Plan& plan) {

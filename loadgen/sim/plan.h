@@ -13,25 +13,26 @@ namespace coppice::sim {
 
 // What can go wrong. The numbers are part of command lines (--without) and never change.
 enum class FaultKind : std::uint8_t {
-  kKill = 0,        // a process is killed, and starts again
-  kPowerLoss = 1,   // a machine loses its power: what was not synced is lost or torn
-  kPause = 2,       // a process stands still (SIGSTOP)
-  kPartition = 3,   // the hosts fall into two groups
-  kOneWay = 4,      // one host does not reach another, which reaches it
-  kIsolate = 5,     // one host is cut off
-  kSlowLink = 6,    // the ways of one host take long, and little fits through
-  kLoss = 7,        // packets are lost and sent again
-  kReset = 8,       // connections break
-  kClockJump = 9,   // a clock jumps forward
-  kClockRate = 10,  // a clock runs fast or slow
-  kDiskFull = 11,   // a disk has no space left
-  kDiskError = 12,  // a write or a sync fails
-  kBitFlip = 13,    // a log is damaged while its voter is down
-  kSlowDisk = 14,   // syncs take long
-  kDieInDisk = 15,  // a process dies within a disk operation
-  kStop = 16,       // a process ends in order (SIGTERM)
-  kWipe = 17,       // a learner loses its data directory
-  kCount = 18,
+  kKill = 0,         // a process is killed, and starts again
+  kPowerLoss = 1,    // a machine loses its power: what was not synced is lost or torn
+  kPause = 2,        // a process stands still (SIGSTOP)
+  kPartition = 3,    // the hosts fall into two groups
+  kOneWay = 4,       // one host does not reach another, which reaches it
+  kIsolate = 5,      // one host is cut off
+  kSlowLink = 6,     // the ways of one host take long, and little fits through
+  kLoss = 7,         // packets are lost and sent again
+  kReset = 8,        // connections break
+  kClockJump = 9,    // a clock jumps forward
+  kClockRate = 10,   // a clock runs fast or slow
+  kDiskFull = 11,    // a disk has no space left
+  kDiskError = 12,   // a write or a sync fails
+  kBitFlip = 13,     // a log is damaged while its voter is down
+  kSlowDisk = 14,    // syncs take long
+  kDieInDisk = 15,   // a process dies within a disk operation
+  kStop = 16,        // a process ends in order (SIGTERM)
+  kWipe = 17,        // a learner loses its data directory
+  kStoreStall = 18,  // a state store takes nothing for a while: RocksDB's flushes are late
+  kCount = 19,
 };
 constexpr int kFaultKinds = static_cast<int>(FaultKind::kCount);
 std::string_view FaultName(FaultKind kind);

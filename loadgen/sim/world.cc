@@ -311,6 +311,7 @@ void World::AfterTurn(Machine& machine) {
   if (voter::Voter* const voter = machine.voter()) {
     safety_.Observe(machine.name(), *voter);
     durability_.Turned(machine.name(), *voter);
+    if (voter->tier().core().behind()) coverage_.Add("entries-left-in-the-log");
     if (safety_.leader() != term_leader_) {
       term_leader_ = safety_.leader();
       for (const auto& other : machines_) {
