@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""A voter whose disk is lost is not let in again; one that starts late for the first time is."""
+"""A voter whose disk is lost is not let in again; one that starts late for the first time is. A proxy
+goes over to a cluster that takes the place of its own."""
 
 import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -112,6 +115,29 @@ def late_first_start():
         assert ctl(cluster.node("v5").client, "get", "a") == "a\n1\n"
 
 
+def cluster_id(endpoint):
+    return json.loads(ctl(endpoint, "get", "a", "-w", "json"))["header"]["cluster_id"]
+
+
+def replaced_cluster():
+    """The proxy's process goes on, watches end, and what it answers is the new cluster's."""
+    with harness.coppice(1, 0, 1) as cluster:
+        proxy, voter = cluster.node("p1").client, cluster.node("v1")
+        ctl(proxy, "put", "a", "old")
+        before, pid = cluster_id(proxy), cluster.require_pid("p1")
+        cluster.stop(["v1"])
+        shutil.rmtree(os.path.join(cluster.folder, "v1"))
+        command = cluster.command(voter)
+        command[command.index("--initial-cluster-token") + 1] = "another"
+        with running(command, cluster.folder):
+            harness.eventually(lambda: "starts anew" in cluster.last_lines("p1", 50), 30)
+            harness.eventually(lambda: cluster.not_ready("p1") is None, 20)
+            assert ctl(proxy, "get", "a") == "", "the old cluster's data"
+            ctl(proxy, "put", "a", "new")
+            assert cluster_id(proxy) != before and cluster.require_pid("p1") == pid
+            assert ctl(voter.client, "get", "a") == "a\nnew\n"
+
+
 def main():
     results = harness.Results()
     with harness.coppice(3) as cluster:
@@ -119,6 +145,7 @@ def main():
         results.case("a voter whose disk is lost, and nobody to ask", nobody_to_ask, cluster)
         results.case("a part of a voter's directory is lost", parts_taken_away, cluster)
     results.case("a voter's late first start", late_first_start)
+    results.case("a proxy's cluster is replaced", replaced_cluster)
     return results.close()
 
 
