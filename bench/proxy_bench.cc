@@ -121,7 +121,7 @@ void BM_ProxyForward(benchmark::State& state) {
   io::Loop loop("bench");
   MemoryBackend backend;
   ProxyNode::Options options;
-  options.upstreams = {{"memory", 1}};
+  options.pool.upstreams = {{"memory", 1}};
   auto node = std::make_unique<ProxyNode>(loop, backend, options);
   const std::vector<std::string> keys = Keys(4096);
   std::size_t answers = 0;

@@ -29,7 +29,8 @@ class FakeBackend final : public api::Node {
   // What to do with a request; hold: until AnswerHeld.
   enum class Answer { kOk, kHold, kNotProposed, kUnavailable };
 
-  FakeBackend(io::Loop& loop, std::uint64_t id, replica::NodeRole role)
+  FakeBackend(io::Loop& loop, std::uint64_t id, replica::NodeRole role,
+              std::uint64_t cluster_id = 77, std::uint16_t at_port = 0)
       : server_(loop, *this, nullptr) {
     state.id = NodeId(id);
     state.role = role;
@@ -38,7 +39,7 @@ class FakeBackend final : public api::Node {
     state.revision = 10;
     state.staleness = 5 * kMillisecond;
     io::TransportOptions options;
-    options.hello.cluster_id = 77;
+    options.hello.cluster_id = cluster_id;
     options.hello.node_id = id;
     options.hello.boot_nonce = id;
     options.hello.role =
@@ -47,7 +48,7 @@ class FakeBackend final : public api::Node {
                                                      [this](const io::Hello&) { return &server_; });
     listener_ = std::make_unique<io::PeerListener>(
         loop, options, [this](const io::Hello&) { return transport_.get(); });
-    port = *listener_->Listen("127.0.0.1", 0);
+    port = *listener_->Listen("127.0.0.1", at_port);
     server_.SetGreeting([this](io::Connection& connection) { Greet(connection); });
   }
 

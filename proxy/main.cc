@@ -13,14 +13,17 @@ int main(int argc, char** argv) {
   if (const auto code = proxy::ParseFlags(argc, argv, options)) return *code;
   node::SetUpLogging(options.flags.log_level, options.flags.log_format);
   node::PosixHost host;
-  proxy::Proxy proxy(options, host);
-  Status status = node::CheckListening(options.flags, {});
-  if (status.ok()) status = proxy.ListenForClients();
-  if (!status.ok()) {
-    COPPICE_LOG(kError, "cannot start: {}", MessageOf(status));
-    return 1;
+  auto end = proxy::Proxy::End::kReplaced;
+  while (end == proxy::Proxy::End::kReplaced) {
+    proxy::Proxy proxy(options, host);
+    Status status = node::CheckListening(options.flags, {});
+    if (status.ok()) status = proxy.ListenForClients();
+    if (!status.ok()) {
+      COPPICE_LOG(kError, "cannot start: {}", MessageOf(status));
+      return 1;
+    }
+    end = proxy.Run();
   }
-  proxy.Run();
   COPPICE_LOG(kInfo, "stopped");
   return 0;
 }

@@ -1,5 +1,6 @@
 #include "proxy/pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/log.h"
@@ -15,14 +16,15 @@ constexpr Micros kDialPauseMax = 500 * kMillisecond;
 
 }  // namespace
 
-Pool::Pool(io::Loop& loop, io::Transport& transport, std::vector<api::Url> upstreams, Rng rng,
-           Owner& owner)
+Pool::Pool(io::Loop& loop, io::Transport& transport, const Options& options, Rng rng, Owner& owner)
     : loop_(loop),
       transport_(transport),
+      replaced_after_(options.replaced_after),
       rng_(rng),
       owner_(owner),
       router_(RouterOptions{}, Rng(rng.Next(), 1)) {
-  for (const api::Url& url : upstreams) upstreams_.emplace(Address{url.host, url.port}, NodeId());
+  for (const api::Url& url : options.upstreams)
+    upstreams_.emplace(Address{url.host, url.port}, NodeId());
 }
 
 Pool::~Pool() {
@@ -31,6 +33,7 @@ Pool::~Pool() {
 
 void Pool::Start() {
   router_.BeginTurn(loop_.Refresh());
+  last_up_ = loop_.now();
   Reconcile();
   timer_ = loop_.RunAt(loop_.now() + kTick, [this] { Tick(); });
 }
@@ -114,6 +117,11 @@ std::map<Pool::Address, NodeId> Pool::Wanted() const {
 void Pool::Reconcile() {
   const std::map<Address, NodeId> wanted = Wanted();
   for (const auto& [address, node] : wanted) {
+    const auto foreigner = foreigners_.find(address);
+    if (foreigner != foreigners_.end() &&
+        loop_.now() - foreigner->second.seen_at < replaced_after_ / 10) {
+      continue;
+    }
     if (!entries_.contains(address) && !IsUp(node)) Open(address);
   }
   for (auto it = entries_.begin(); it != entries_.end();) {
@@ -153,18 +161,14 @@ void Pool::OnUp(node::Backend& backend) {
   Entry& entry = *found;
   const io::Hello& peer = backend.connection()->peer();
   const Address address{backend.host(), backend.port()};
+  if (cluster_id_ == 0) cluster_id_ = peer.cluster_id;
+  if (peer.cluster_id != cluster_id_) return TurnAway(address, backend);
+  foreigners_.erase(address);
   if (const auto it = upstreams_.find(address); it != upstreams_.end()) {
     it->second = NodeId(peer.node_id);
   }
   if (IsUp(NodeId(peer.node_id)) && entry.node != NodeId(peer.node_id)) {
     return Retire(address);  // the same process by another address
-  }
-  if (up() == 1) cluster_id_ = peer.cluster_id;  // a restored cluster has another id
-  if (peer.cluster_id != cluster_id_) {
-    COPPICE_LOG(kError, "{}:{} belongs to cluster {:x}, the others to {:x}: not used",
-                address.first, address.second, peer.cluster_id, cluster_id_);
-    return backend.connection()->Close(
-        MakeStatus(StatusCode::kFailedPrecondition, "belongs to another cluster"));
   }
   entry.node = NodeId(peer.node_id);
   entry.connection = backend.connection()->id();
@@ -172,6 +176,36 @@ void Pool::OnUp(node::Backend& backend) {
   router_.Up(entry.id);
   COPPICE_LOG(kInfo, "connected to {} {:x} at {}:{}", io::RoleName(peer.role), peer.node_id,
               address.first, address.second);
+}
+
+void Pool::TurnAway(const Address& address, node::Backend& backend) {
+  Foreigner& foreigner = foreigners_[address];
+  const std::uint64_t cluster_id = backend.connection()->peer().cluster_id;
+  if (std::exchange(foreigner.cluster_id, cluster_id) != cluster_id) {
+    COPPICE_LOG(kError, "{}:{} belongs to cluster {:x}, this proxy to {:x}: not used",
+                address.first, address.second, cluster_id, cluster_id_);
+  }
+  foreigner.seen_at = loop_.now();
+  backend.connection()->Close(
+      MakeStatus(StatusCode::kFailedPrecondition, "belongs to another cluster"));
+  Retire(address);
+}
+
+void Pool::LookForReplacement() {
+  const bool any_up = std::any_of(entries_.begin(), entries_.end(),
+                                  [](const auto& entry) { return entry.second.connection != 0; });
+  if (any_up || cluster_id_ == 0) last_up_ = loop_.now();
+  if (foreigners_.empty()) return;
+  reconcile_ = true;  // to look at them again
+  if (said_replaced_ || loop_.now() - last_up_ < replaced_after_) return;
+  std::map<std::uint64_t, std::size_t> counts;
+  for (const auto& [address, foreigner] : foreigners_) {
+    const bool recent = loop_.now() - foreigner.seen_at < replaced_after_ / 2;
+    if (recent && upstreams_.contains(address)) ++counts[foreigner.cluster_id];
+  }
+  if (counts.size() != 1 || counts.begin()->second <= upstreams_.size() / 2) return;
+  said_replaced_ = true;
+  owner_.OnReplaced(counts.begin()->first);
 }
 
 void Pool::OnDown(node::Backend& backend, const Status& reason,
@@ -280,6 +314,7 @@ void Pool::Tick() {
   UpdateFreshness();
   RemindOfStale();
   GiveUpHung();
+  LookForReplacement();
 }
 
 }  // namespace coppice::proxy

@@ -23,6 +23,9 @@ namespace coppice::proxy {
 // lists as soon as it does. Each connection's own reports go to the router. Dials as long as an
 // address is wanted; forgets one that is neither configured nor registered once it is down. A node
 // that is reached by two addresses has one connection.
+// Its cluster is the first that a node names. Nodes of another one are not used, and looked at
+// again from time to time: where nobody of its own is left, and most upstreams name the same other
+// cluster, that one has taken the place of the pool's, and the owner is told.
 // Thread: its loop's.
 class Pool final : public node::Backend::Observer {
  public:
@@ -37,6 +40,8 @@ class Pool final : public node::Backend::Observer {
     // Of a request that was sent: whether another backend may get it too.
     virtual bool MayRepeat(const api::Replier& replier) const = 0;
     virtual void OnRegistry() {}
+    // At the upstreams' addresses is another cluster now. The pool stays with its own.
+    virtual void OnReplaced(std::uint64_t /*cluster_id*/) {}
     // Watches. `connection` is io::Connection::id().
     virtual void OnWatchFrame(std::uint64_t connection, const io::Frame& frame) = 0;
     virtual void OnConnectionLost(std::uint64_t connection) = 0;
@@ -45,8 +50,14 @@ class Pool final : public node::Backend::Observer {
     virtual void OnConnectionFresh(std::uint64_t connection) = 0;
   };
 
-  Pool(io::Loop& loop, io::Transport& transport, std::vector<api::Url> upstreams, Rng rng,
-       Owner& owner);
+  struct Options {
+    std::vector<api::Url> upstreams;
+    // Without a connection to its own cluster for so long, it may have been replaced. Nodes of
+    // another one are looked at ten times as often.
+    Micros replaced_after = 10 * kSecond;
+  };
+
+  Pool(io::Loop& loop, io::Transport& transport, const Options& options, Rng rng, Owner& owner);
   ~Pool() override;
 
   void Start();
@@ -101,10 +112,18 @@ class Pool final : public node::Backend::Observer {
   void UpdateFreshness();
   void RemindOfStale();
   void GiveUpHung();
+  void TurnAway(const Address& address, node::Backend& backend);
+  void LookForReplacement();
   Entry* Find(const node::Backend& backend);  // null: retired
+
+  struct Foreigner {
+    std::uint64_t cluster_id = 0;
+    Time seen_at = 0;
+  };
 
   io::Loop& loop_;
   io::Transport& transport_;
+  const Micros replaced_after_;
   Rng rng_;
   Owner& owner_;
   Router router_;
@@ -114,6 +133,9 @@ class Pool final : public node::Backend::Observer {
   std::vector<std::unique_ptr<node::Backend>> retired_;  // until out of their own callbacks
   replica::Registry registry_;
   std::uint64_t cluster_id_ = 0;
+  std::map<Address, Foreigner> foreigners_;  // nodes of other clusters, as last seen
+  Time last_up_ = 0;                         // when a node of its own was last connected
+  bool said_replaced_ = false;
   Term term_;
   io::Loop::TimerId timer_ = 0;
   bool reconcile_ = false;

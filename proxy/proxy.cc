@@ -15,7 +15,7 @@ constexpr Micros kDrainGrace = 5 * kSecond;
 
 ProxyNode::Options NodeOptions(const ProxyLoop::Settings& settings) {
   ProxyNode::Options options;
-  options.upstreams = settings.upstreams;
+  options.pool.upstreams = settings.upstreams;
   options.seed = settings.host->RandomId();
   options.metrics = settings.metrics;
   return options;
@@ -51,6 +51,7 @@ ProxyLoop::ProxyLoop(io::Loop& loop, Settings settings)
       health_([this] { return ready(); }),
       methods_(edge_.Methods(&watches_, health_)) {
   node_.SetOnChange([this] { OnChange(); });
+  node_.SetOnReplaced(settings_.on_replaced);
   AddGauges(*settings_.metrics);
 }
 
@@ -123,6 +124,9 @@ Proxy::Proxy(const ProxyOptions& options, node::Host& host)
   settings.limits = options_.flags.limits;
   settings.metrics = &metrics_;
   settings.on_change = [this](ProxyLoop& loop) { OnChange(loop); };
+  settings.on_replaced = [this](std::uint64_t cluster_id) {
+    runtime_.core().Post([this, cluster_id] { OnReplaced(cluster_id); });
+  };
   for (const api::ListenUrl& listen : options_.flags.listen_client_urls) {
     settings.listener_defaults.push_back(listen.default_consistency);
   }
@@ -179,9 +183,24 @@ void Proxy::Start() {
   }
 }
 
-void Proxy::Run() {
+Proxy::End Proxy::Run() {
   Start();
-  runtime_.Run([this] { Shutdown(); });
+  runtime_.Run([this] {
+    end_ = End::kToldTo;
+    Shutdown();
+  });
+  return end_;
+}
+
+// Each loop finds out by itself.
+void Proxy::OnReplaced(std::uint64_t cluster_id) {
+  if (stopping_) return;
+  COPPICE_LOG(kWarn,
+              "the upstreams belong to cluster {:x} now and none to {:x}, which this proxy served: "
+              "it ends its clients' watches and starts anew",
+              cluster_id, loops_.front()->pool().cluster_id());
+  end_ = End::kReplaced;
+  Shutdown();
 }
 
 void Proxy::OnChange(ProxyLoop& loop) {
@@ -192,6 +211,7 @@ void Proxy::OnChange(ProxyLoop& loop) {
 }
 
 void Proxy::Shutdown() {
+  if (std::exchange(stopping_, true)) return;
   if (acceptor_ != nullptr) acceptor_->Close();
   if (metrics_acceptor_ != nullptr) metrics_acceptor_->Close();
   auto left = std::make_shared<std::atomic<int>>(runtime_.io_count());

@@ -36,6 +36,7 @@ class ProxyLoop {
     api::Limits limits;
     metrics::Registry* metrics = nullptr;
     std::function<void(ProxyLoop&)> on_change;
+    std::function<void(std::uint64_t cluster_id)> on_replaced;  // ProxyNode::SetOnReplaced
   };
   ProxyLoop(io::Loop& loop, Settings settings);
 
@@ -86,8 +87,11 @@ class Proxy {
 
   // Binds the addresses; the error names the one that could not be.
   Status ListenForClients();
-  // Until a signal; then clients are drained.
-  void Run();
+  enum class End { kToldTo, kReplaced };
+  // Until a signal, or until another cluster is at the upstreams' addresses: nothing of what this
+  // proxy, its watches and its clients' connections know is true of that one, so another proxy is
+  // to be made in its place. Clients are drained first.
+  End Run();
   // What Run is made of, for an owner that turns the loops itself: begins the work on each loop;
   // on the first one, ends it in order until every loop is stopped.
   void Start();
@@ -99,6 +103,7 @@ class Proxy {
 
  private:
   void OnChange(ProxyLoop& loop);
+  void OnReplaced(std::uint64_t cluster_id);
   Registrar::Options RegistrarOptions() const;
 
   const ProxyOptions options_;
@@ -114,6 +119,8 @@ class Proxy {
   std::unique_ptr<rpc::Server> metrics_server_;
   std::unique_ptr<rpc::Acceptor> metrics_acceptor_;
   std::atomic<int> ready_loops_{0};
+  bool stopping_ = false;
+  End end_ = End::kToldTo;
 };
 
 }  // namespace coppice::proxy

@@ -73,7 +73,7 @@ class ProxyNode::GroupReplier final : public api::Replier, public Recycled<Group
 ProxyNode::ProxyNode(io::Loop& loop, io::Transport& transport, const Options& options)
     : loop_(loop),
       coalescer_(options.coalescer),
-      pool_(loop, transport, options.upstreams, Rng(options.seed), *this) {
+      pool_(loop, transport, options.pool, Rng(options.seed), *this) {
   if (options.metrics == nullptr) return;
   counters_.coalesced = &options.metrics->AddCounter(
       "coppice_proxy_coalesced_total", "Reads that shared the upstream read of an identical one");
@@ -272,6 +272,10 @@ void ProxyNode::OnLost(std::vector<node::Unanswered> left) {
 bool ProxyNode::MayRepeat(const api::Replier& replier) const {
   const GroupId group = static_cast<const GroupReplier&>(replier).id();
   return coalescer_.Find(group) != nullptr && TripOf(group).may_repeat;
+}
+
+void ProxyNode::OnReplaced(std::uint64_t cluster_id) {
+  if (on_replaced_) on_replaced_(cluster_id);
 }
 
 void ProxyNode::OnChange() {

@@ -38,7 +38,7 @@ class WatchEvents {
 class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnTask {
  public:
   struct Options {
-    std::vector<api::Url> upstreams;
+    Pool::Options pool;
     std::uint64_t seed = 0;
     metrics::Registry* metrics = nullptr;  // null: nothing is counted
     Coalescer::Options coalescer;
@@ -53,6 +53,10 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
   void SetWatches(WatchEvents* watches) { watches_ = watches; }
   // Hears of every change of backends, their states and the registry, within the turn it came in.
   void SetOnChange(std::function<void()> on_change) { on_change_ = std::move(on_change); }
+  // Another cluster is at the upstreams' addresses (Pool::Owner::OnReplaced).
+  void SetOnReplaced(std::function<void(std::uint64_t cluster_id)> on_replaced) {
+    on_replaced_ = std::move(on_replaced);
+  }
   // As the watches last heard: reads of different auth revisions are not shared.
   void SetAuthRevision(std::uint64_t revision) { auth_revision_ = revision; }
 
@@ -96,6 +100,7 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
   void OnNotProposed(node::Unanswered request) override;
   bool MayRepeat(const api::Replier& replier) const override;
   void OnRegistry() override { OnChange(); }
+  void OnReplaced(std::uint64_t cluster_id) override;
   void OnWatchFrame(std::uint64_t connection, const io::Frame& frame) override;
   void OnConnectionLost(std::uint64_t connection) override;
   void OnConnectionStale(std::uint64_t connection) override;
@@ -119,6 +124,7 @@ class ProxyNode final : public api::Node, private Pool::Owner, private io::TurnT
   io::Loop& loop_;
   WatchEvents* watches_ = nullptr;
   std::function<void()> on_change_;
+  std::function<void(std::uint64_t)> on_replaced_;
   std::uint64_t auth_revision_ = 0;
   Counters counters_;
   Coalescer coalescer_;

@@ -70,6 +70,7 @@ class ProxyNodeTest : public testing::Test {
   ~ProxyNodeTest() override {
     proxy.reset();
     for (FakeBackend* backend : All()) backend->Die();
+    for (FakeBackend& stranger : strangers) stranger.Die();
     Run([] { return false; }, 20 * kMillisecond);
   }
 
@@ -77,10 +78,12 @@ class ProxyNodeTest : public testing::Test {
 
   void Start(const std::vector<FakeBackend*>& upstreams) {
     ProxyNode::Options options;
+    options.pool.replaced_after = 300 * kMillisecond;
     for (FakeBackend* backend : upstreams) {
-      options.upstreams.push_back({"127.0.0.1", backend->port});
+      options.pool.upstreams.push_back({"127.0.0.1", backend->port});
     }
     proxy = std::make_unique<ProxyNode>(loop, *transport, options);
+    proxy->SetOnReplaced([this](std::uint64_t cluster_id) { replaced_by = cluster_id; });
     loop.Post([this] { proxy->Start(); });
     Until([&] { return proxy->pool().router().usable() == upstreams.size(); });
   }
@@ -96,6 +99,12 @@ class ProxyNodeTest : public testing::Test {
     loop.Post(look);
     loop.Run();
     return result;
+  }
+  // A node of another cluster takes the backend's place.
+  void Replace(FakeBackend& backend, std::uint64_t cluster_id) {
+    backend.Die();
+    strangers.emplace_back(loop, 10 + strangers.size(), replica::NodeRole::kVoter, cluster_id,
+                           backend.port);
   }
   void Until(std::function<bool()> done) { ASSERT_TRUE(Run(std::move(done))); }
 
@@ -126,10 +135,12 @@ class ProxyNodeTest : public testing::Test {
   FakeBackend follower;
   FakeBackend learner;
   FakeBackend other_learner;
+  std::deque<FakeBackend> strangers;
   std::unique_ptr<io::AsioTransport> transport;
   std::deque<Outcome> outcomes;
   std::deque<std::string> requests;
   std::unique_ptr<ProxyNode> proxy;
+  std::uint64_t replaced_by = 0;  // the cluster that has taken the place of the proxy's; 0: none
 };
 
 TEST_F(ProxyNodeTest, ReadsGoToLearnersAndWritesToTheLeader) {
@@ -363,6 +374,40 @@ TEST_F(ProxyNodeTest, MemberListShowsProxiesWhereTheVotersAre) {
   EXPECT_EQ(shown.members(1).clienturls(0), "http://own");
 }
 
+TEST_F(ProxyNodeTest, ANodeOfAnotherClusterIsNeverUsedNotEvenWhenItIsTheLast) {
+  Start({&leader, &learner});
+  Replace(learner, 78);
+  Run([] { return false; }, 700 * kMillisecond);
+  EXPECT_EQ(proxy->pool().router().usable(), 1U);
+  EXPECT_EQ(AskAndWait(api::Method::kRange, "k").body, "from 1");
+  leader.Die();
+  Run([] { return false; }, 700 * kMillisecond);
+  EXPECT_EQ(proxy->pool().router().usable(), 0U);
+  EXPECT_EQ(proxy->pool().cluster_id(), 77U);
+  EXPECT_EQ(replaced_by, 0U) << "one of two upstreams is not most of them";
+}
+
+TEST_F(ProxyNodeTest, AnotherClusterAtTheUpstreamsAddressesIsToldOf) {
+  Start({&leader, &follower, &learner});
+  Replace(leader, 78);
+  Replace(follower, 78);
+  Run([] { return false; }, 700 * kMillisecond);
+  EXPECT_EQ(replaced_by, 0U) << "one of its own is still there";
+  learner.Die();
+  Until([&] { return replaced_by != 0; });
+  EXPECT_EQ(replaced_by, 78U);
+  EXPECT_EQ(proxy->pool().router().usable(), 0U);
+}
+
+TEST_F(ProxyNodeTest, StrangersThatDisagreeReplaceNobody) {
+  Start({&leader, &follower, &learner});
+  Replace(leader, 78);
+  Replace(follower, 79);
+  Replace(learner, 78);
+  Run([] { return false; }, 700 * kMillisecond);
+  EXPECT_EQ(replaced_by, 0U);
+}
+
 TEST_F(ProxyNodeTest, ALargeAnswerComesInParts) {
   learner.reply = std::string(3U << 20, 'x');
   Start({&leader, &learner});
@@ -375,7 +420,7 @@ TEST_F(ProxyNodeTest, ALargeAnswerComesInParts) {
 
 TEST_F(ProxyNodeTest, ANodeReachedByTwoAddressesHasOneConnection) {
   ProxyNode::Options options;
-  options.upstreams = {{"127.0.0.1", leader.port}, {"localhost", leader.port}};
+  options.pool.upstreams = {{"127.0.0.1", leader.port}, {"localhost", leader.port}};
   proxy = std::make_unique<ProxyNode>(loop, *transport, options);
   loop.Post([this] { proxy->Start(); });
   Until([&] { return proxy->pool().router().usable() == 1 && proxy->pool().known() == 1; });

@@ -7,6 +7,7 @@
 #include "common/node/listen_check.h"
 #include "common/node/logging.h"
 #include "common/node/posix_host.h"
+#include "voter/first_start.h"
 #include "voter/flags.h"
 #include "voter/voter.h"
 
@@ -25,7 +26,9 @@ int main(int argc, char** argv) {
   io::PosixDisk disk;
   const node::Storage storage{&disk,
                               [](const std::string& path) { return mvcc::OpenRocksDb(path); }};
-  auto voter = voter::Voter::Open(options, host, storage);
+  const Status first = voter::PassFirstStart(options, host, disk);
+  if (first.code() == StatusCode::kCancelled) return 0;  // told to stop, and has said so
+  auto voter = first.ok() ? voter::Voter::Open(options, host, storage) : first;
   const Status started = voter.ok() ? (*voter)->ListenForClients() : voter.status();
   if (!started.ok()) {
     COPPICE_LOG(kError, "cannot start: {}", MessageOf(started));

@@ -40,7 +40,7 @@ class Peers::Outgoing final : public io::ConnectionHandler {
   void OnOpen(io::Connection& connection) override {
     dialing_ = false;
     connection_ = &connection;
-    backoff_ = kRedialMin;
+    greeted_ = false;
     const std::uint64_t boot = connection.peer().boot_nonce;
     if (boot_nonce_ != 0 && boot != boot_nonce_) peers_.hooks_.gone(address_.id);
     boot_nonce_ = boot;
@@ -50,12 +50,17 @@ class Peers::Outgoing final : public io::ConnectionHandler {
       connection.Close(MakeStatus(StatusCode::kFailedPrecondition, "not the expected voter"));
     }
   }
-  void OnFrame(io::Connection& /*connection*/, const io::Frame& /*frame*/) override {}
+  void OnFrame(io::Connection& /*connection*/, const io::Frame& frame) override {
+    if (!peers_.hooks_.greeted(address_, frame)) return;
+    greeted_ = true;
+    backoff_ = kRedialMin;
+  }
   void OnClosed(io::Connection& /*connection*/, const Status& reason) override {
     connection_ = nullptr;
     if (stopped_) return;
-    COPPICE_LOG(kInfo, "lost the connection to voter {}: {}", address_.name, MessageOf(reason));
     was_connected_ = true;
+    if (!greeted_) return OnFailure({reason, false});
+    COPPICE_LOG(kInfo, "lost the connection to voter {}: {}", address_.name, MessageOf(reason));
     Dial();
   }
 
@@ -92,6 +97,7 @@ class Peers::Outgoing final : public io::ConnectionHandler {
   io::Connection* connection_ = nullptr;
   std::uint64_t boot_nonce_ = 0;
   bool dialing_ = false;
+  bool greeted_ = false;  // the peer listens to this connection
   bool stopped_ = false;
   bool was_connected_ = false;
   std::string last_failure_;
@@ -103,7 +109,7 @@ class Peers::Incoming final : public io::ConnectionHandler {
  public:
   Incoming(Peers& peers, NodeId id) : peers_(peers), id_(id) {}
 
-  void OnOpen(io::Connection& /*connection*/) override {}
+  void OnOpen(io::Connection& connection) override { peers_.hooks_.greet(connection); }
   void OnFrame(io::Connection& connection, const io::Frame& frame) override {
     raft::Message message;
     if (frame.type != io::FrameType::kRaft || !raft::DecodeMessage(frame.payload, message)) {

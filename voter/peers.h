@@ -12,15 +12,9 @@
 #include "common/io/asio_transport.h"
 #include "common/io/loop.h"
 #include "common/raft/messages.h"
+#include "voter/cluster.h"
 
 namespace coppice::voter {
-
-struct PeerAddress {
-  NodeId id;
-  std::string name;
-  std::string host;
-  std::uint16_t port = 0;
-};
 
 // The Raft connections of a voter: one that it dials to each other voter, for what it sends; what
 // it receives comes on the ones the others dial. All messages of a turn leave in one write per
@@ -32,6 +26,10 @@ class Peers {
     std::function<void(NodeId from, raft::Message message)> received;
     // The process behind `peer` is gone: an immediate reconnect was refused, or met another boot.
     std::function<void(NodeId peer)> gone;
+    // A voter has dialed this one. Closes the connection if it is not to be listened to.
+    std::function<void(io::Connection& connection)> greet;
+    // What a voter that was dialed says of this one. False: it does not listen.
+    std::function<bool(const PeerAddress& peer, const io::Frame& frame)> greeted;
   };
 
   Peers(io::Loop& loop, io::Transport& transport, std::vector<PeerAddress> peers, Hooks hooks,

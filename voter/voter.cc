@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/node/data_dir.h"
-#include "common/node/identity.h"
 
 namespace coppice::voter {
 namespace {
@@ -20,13 +18,6 @@ constexpr Micros kRefreshAlone = 1000 * kMillisecond;
 constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
 constexpr std::uint64_t kNoToken = UINT64_MAX;
 constexpr std::uint64_t kDiskReserve = 64U << 20;  // bytes kept back for deletes and compactions
-
-std::map<std::string, std::vector<std::string>> ByName(
-    const std::vector<std::pair<std::string, api::Url>>& cluster) {
-  std::map<std::string, std::vector<std::string>> by_name;
-  for (const auto& [name, url] : cluster) by_name[name].push_back(url.ToString());
-  return by_name;
-}
 
 }  // namespace
 
@@ -46,29 +37,6 @@ StatusOr<std::unique_ptr<Voter>> Voter::Open(const VoterOptions& options, node::
   return voter;
 }
 
-Status Voter::FindIdentity() {
-  const auto by_name = ByName(options_.initial_cluster);
-  std::vector<NodeId> ids;
-  for (const auto& [name, url] : options_.initial_cluster) {
-    const NodeId id = node::VoterId(by_name.at(name), options_.cluster_token);
-    if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
-    ids.push_back(id);
-    voters_.push_back({id, name, url.host, url.port});
-    if (name == options_.flags.name) self_ = id;
-  }
-  if (self_ == NodeId()) {
-    return MakeStatus(
-        StatusCode::kInvalidArgument,
-        fmt::format("--initial-cluster does not name this voter: add \"{}=URL\" to it, "
-                    "or set --name to one that it has",
-                    options_.flags.name));
-  }
-  cluster_id_ = node::ClusterId(ids);
-  boot_nonce_ = runtime_.host().RandomId();
-  boot_time_ = runtime_.host().clock().UnixMicros();
-  return OkStatus();
-}
-
 Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& store,
                         std::optional<BootLog>& boot) {
   COPPICE_ASSIGN_OR_RETURN(auto backend, storage_.open_backend(path));
@@ -81,16 +49,29 @@ Status Voter::OpenStore(const std::string& path, std::unique_ptr<mvcc::Store>& s
   return OkStatus();
 }
 
+Status Voter::OpenDirectories(const std::string& member) {
+  if (cluster_.voters.size() == 1) return OkStatus();
+  COPPICE_ASSIGN_OR_RETURN(auto found,
+                           Directories::Load(*storage_.disk, member, {cluster_.id, cluster_.self}));
+  if (!found || found->stage() == Directories::Stage::kAsking) {
+    return MakeStatus(StatusCode::kFailedPrecondition,
+                      fmt::format("{} has not passed its first start", options_.data_dir));
+  }
+  directories_ = *std::move(found);
+  return OkStatus();
+}
+
 StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
                                            std::unique_ptr<wal::Wal>& wal) {
   const std::string member = options_.data_dir + "/member";
   COPPICE_RETURN_IF_ERROR(node::CheckVoterDirectory(*storage_.disk, options_.data_dir));
   COPPICE_RETURN_IF_ERROR(node::CreateDataDirectory(*storage_.disk, member));
   COPPICE_ASSIGN_OR_RETURN(lock_, storage_.disk->Lock(member + "/lock"));
+  COPPICE_RETURN_IF_ERROR(OpenDirectories(member));
   // The log first: it knows whose directory this is, and refuses before the store is touched.
   wal::WalOptions wal_options;
-  wal_options.cluster_id = cluster_id_;
-  wal_options.node_id = self_.value();
+  wal_options.cluster_id = cluster_.id;
+  wal_options.node_id = cluster_.self.value();
   wal_options.segment_bytes = options_.wal_segment_bytes;
   Status opened = OkStatus();
   std::optional<BootLog> boot;
@@ -104,6 +85,8 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
       wal, wal::Wal::Open(*storage_.disk, member + "/wal", wal_options, replay, recovered_));
   if (!boot && opened.ok()) opened = OpenStore(member + "/store", store, boot);
   COPPICE_RETURN_IF_ERROR(opened);
+  // From here on a directory without its log is one that has lost it.
+  COPPICE_RETURN_IF_ERROR(directories_.SetStage(Directories::Stage::kTakesPart));
   const Index applied = boot->applied();
   if (applied > recovered_.last_index) {
     return MakeStatus(
@@ -115,14 +98,16 @@ StatusOr<raft::BootState> Voter::OpenState(std::unique_ptr<mvcc::Store>& store,
   raft::Configuration configuration;
   const std::string saved = store->GetMeta(node::kConfigurationKey);
   if (saved.empty() || !raft::DecodeConfiguration(saved, configuration)) {
-    for (const PeerAddress& voter : voters_) configuration.voters.push_back(voter.id);
+    for (const PeerAddress& voter : cluster_.voters) configuration.voters.push_back(voter.id);
     std::sort(configuration.voters.begin(), configuration.voters.end());
   }
   return boot->Finish(recovered_, std::move(configuration));
 }
 
 Status Voter::Init() {
-  COPPICE_RETURN_IF_ERROR(FindIdentity());
+  COPPICE_ASSIGN_OR_RETURN(cluster_, ClusterOf(options_));
+  boot_nonce_ = runtime_.host().RandomId();
+  boot_time_ = runtime_.host().clock().UnixMicros();
   std::unique_ptr<mvcc::Store> store;
   std::unique_ptr<wal::Wal> wal;
   COPPICE_ASSIGN_OR_RETURN(raft::BootState boot, OpenState(store, wal));
@@ -130,31 +115,17 @@ Status Voter::Init() {
   return tier_->ListenForPeers();
 }
 
-std::vector<PeerAddress> Voter::OtherVoters() const {
-  std::vector<PeerAddress> others;
-  for (const PeerAddress& voter : voters_) {
-    if (voter.id != self_) others.push_back(voter);
-  }
-  return others;
-}
-
-const PeerAddress* Voter::FindPeer(NodeId id) const {
-  for (const PeerAddress& voter : voters_) {
-    if (voter.id == id) return &voter;
-  }
-  return nullptr;
-}
-
 node::Members Voter::StaticMembers() const {
-  const auto by_name = ByName(options_.initial_cluster);
   node::Members members;
-  for (const PeerAddress& voter : voters_) {
+  for (const PeerAddress& voter : cluster_.voters) {
     replica::Registration member;
     member.id = voter.id;
     member.name = voter.name;
     member.role = replica::NodeRole::kVoter;
-    member.peer_urls = by_name.at(voter.name);
-    if (voter.id == self_) {
+    for (const auto& [name, url] : options_.initial_cluster) {
+      if (name == voter.name) member.peer_urls.push_back(url.ToString());
+    }
+    if (voter.id == cluster_.self) {
       // A wildcard is reached where the other voters reach this one.
       member.client_urls =
           node::AdvertisedUrls(options_.flags.advertise_client_urls, ListeningUrls(), voter.host);
@@ -176,9 +147,10 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.flags = options_.flags;
   options.listen_peer_urls = options_.listen_peer_urls;
   options.limits = options_.flags.limits;
-  options.hello.cluster_id = cluster_id_;
-  options.hello.node_id = self_.value();
+  options.hello.cluster_id = cluster_.id;
+  options.hello.node_id = cluster_.self.value();
   options.hello.boot_nonce = boot_nonce_;
+  options.hello.directory_id = directories_.own();
   options.hello.role = io::ProcessRole::kVoter;
   options.core.gate.boot_nonce = boot_nonce_;
   options.core.gate.gap_max = runtime_.one_loop() ? 0 : 500;
@@ -189,9 +161,9 @@ void Voter::Wire(raft::BootState boot, std::unique_ptr<mvcc::Store> store,
   options.core.flush_bytes = options_.tuning.flush_bytes;
   options.core.waiting_bytes_max = options_.tuning.unapplied_bytes;
   options.core.stall_max = options_.election_timeout;
-  options.core.tail.cluster_id = cluster_id_;
+  options.core.tail.cluster_id = cluster_.id;
   options.core.tail.window_bytes = options_.tuning.tail_window_bytes;
-  options.core.tail.self = self_;
+  options.core.tail.self = cluster_.self;
   options.core.tail.reads_wal = true;
   options.core.tail.state_interval = options_.heartbeat_interval;
   options.accept_raft = [this](const io::Hello& hello) {
@@ -207,14 +179,18 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   io::Loop& loop = runtime_.core();
   Rng rng(runtime_.host().RandomId());
   peers_ = std::make_unique<Peers>(
-      loop, tier_->transport(), OtherVoters(),
+      loop, tier_->transport(), cluster_.Others(),
       Peers::Hooks{[this](NodeId from, raft::Message message) {
                      driver_->Input(raft::Received{from, std::move(message)});
                    },
-                   [this](NodeId peer) { driver_->Input(raft::PeerGone{peer}); }},
+                   [this](NodeId peer) { driver_->Input(raft::PeerGone{peer}); },
+                   [this](io::Connection& connection) { Greet(directories_, connection); },
+                   [this](const PeerAddress& peer, const io::Frame& frame) {
+                     return OnGreeted(peer, frame);
+                   }},
       Rng(rng.Next()));
   leader_link_ = std::make_unique<LeaderLink>(
-      loop, tier_->transport(), self_,
+      loop, tier_->transport(), cluster_.self,
       LeaderLink::Hooks{
           [this](replica::ReadGate::Input input) { tier_->core().Gate(std::move(input)); },
           [this](std::uint64_t id) { driver_->Input(raft::ReadIndexRequest{id}); },
@@ -225,7 +201,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
         tier_->core().SendOutcomes(io, std::move(outcomes));
       });
   raft::Config config;
-  config.id = self_;
+  config.id = cluster_.self;
   config.heartbeat_interval = options_.heartbeat_interval;
   config.election_timeout = options_.election_timeout;
   config.window_bytes_max = options_.raft_window_bytes;
@@ -251,13 +227,26 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
                                          std::move(wal), std::move(hooks));
 }
 
+// It was admitted with this directory: that another one is known can only be where more voters have
+// lost their disks than may.
+bool Voter::OnGreeted(const PeerAddress& peer, const io::Frame& frame) {
+  const auto known_as = ReadKnownAs(frame);
+  if (!known_as || *known_as == directories_.own()) return known_as.has_value();
+  COPPICE_LOG(
+      kError,
+      "voter {} knows this voter by another data directory and does not listen to it: one of "
+      "the two belongs to an earlier cluster at these addresses",
+      peer.name);
+  return false;
+}
+
 void Voter::WireCore() {
   node::ReplicaCore& core = tier_->core();
   keeper_ = std::make_unique<replica::RegistryKeeper>(core.registry());
   renewer_ = std::make_unique<replica::RegistryRenewer>(core.registry());
   replica::Registration own;
   for (const replica::Registration& member : StaticMembers()) {
-    if (member.id == self_) own = member;
+    if (member.id == cluster_.self) own = member;
   }
   own.boot = boot_time_;
   own.ttl = kVoterTtl;
@@ -298,10 +287,10 @@ void Voter::WireCore() {
 void Voter::Start() {
   runtime_.core().Post([this] {
     tier_->Start();
-    tier_->core().tail().Input(replica::TailSource::PathChanged{{self_}, true});
+    tier_->core().tail().Input(replica::TailSource::PathChanged{{cluster_.self}, true});
     tier_->UpdateFacts([this](node::Facts& facts) {
-      facts.cluster_id = cluster_id_;
-      facts.node = self_;
+      facts.cluster_id = cluster_.id;
+      facts.node = cluster_.self;
     });
     peers_->Start();
     driver_->Start();
@@ -340,8 +329,8 @@ void Voter::OnRaftChanged(const raft::Status& status) {
     return;
   }
   if (before.leader != status.leader || before.is_leader != leads) {
-    leader_link_->SetLeader(status.leader,
-                            status.leader == self_ ? nullptr : FindPeer(status.leader));
+    leader_link_->SetLeader(
+        status.leader, status.leader == cluster_.self ? nullptr : cluster_.Find(status.leader));
     if (leads) {
       keeper_->BecomeLeader(runtime_.core().now());
       renewer_->UpstreamChanged(runtime_.core().now());
@@ -359,8 +348,9 @@ void Voter::OnRaftChanged(const raft::Status& status) {
 // Once there is a leader and the cluster knows this voter's addresses: a client that then asks any
 // node for the members finds it.
 bool Voter::IsReady() const {
-  return driver_->status().leader != NodeId() && tier_->core().registry().Find(self_) != nullptr &&
-         !tier_->core().stuck() && !tier_->core().behind();
+  return driver_->status().leader != NodeId() &&
+         tier_->core().registry().Find(cluster_.self) != nullptr && !tier_->core().stuck() &&
+         !tier_->core().behind();
 }
 
 void Voter::UpdateFacts() {
@@ -383,7 +373,7 @@ void Voter::UpdateFacts() {
 void Voter::TellTailSource() {
   replica::TailSource::LeaderChanged changed;
   changed.leader = driver_ != nullptr && driver_->status().role == raft::Role::kLeader;
-  for (const PeerAddress& voter : OtherVoters()) {
+  for (const PeerAddress& voter : cluster_.Others()) {
     if (!peers_->Connected(voter.id)) continue;
     changed.followers.push_back(api::Url{voter.host, voter.port}.ToString());
   }
@@ -479,7 +469,7 @@ void Voter::CheckSpace() {
                 tier_->core().store().DiskBytes(), quota, free_bytes);
     mvcc::AlarmOp op;
     op.activate = true;
-    op.member = self_;
+    op.member = cluster_.self;
     op.type = mvcc::AlarmType::kNoSpace;
     raft::Proposal proposal;
     proposal.token = kNoToken;

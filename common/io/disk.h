@@ -37,7 +37,7 @@ class Disk {
       const std::string& directory) = 0;  // names, sorted
   // With all its missing parents; their names are durable when it returns.
   virtual Status CreateDirectories(const std::string& directory) = 0;
-  virtual Status Remove(const std::string& path) = 0;
+  virtual Status Remove(const std::string& path) = 0;  // a file, or a directory that is empty
   // Replaces `to`, atomically in a crash too. Both are in the same directory.
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status SyncDirectory(const std::string& directory) = 0;

@@ -19,7 +19,8 @@ enum class FrameType : std::uint8_t {
   kGoAway = 2,  // no new streams, please: this process is draining
   kPing = 3,    // says that the sender is there; the transport's own
   // Class kRaft
-  kRaft = 16,  // raft::EncodeMessage
+  kRaft = 16,     // raft::EncodeMessage
+  kKnownAs = 17,  // u64: the data directory that the acceptor knows the dialer by
   // Class kTail: log tail and ReadIndex
   kTailSubscribe = 32,
   kTailEntries = 33,

@@ -28,6 +28,7 @@ void PutHello(std::string& out, const Hello& hello) {
   PutLe(out, hello.node_id);
   PutLe(out, hello.boot_nonce);
   PutLe(out, hello.nonce);
+  PutLe(out, hello.directory_id);
   PutLe(out, static_cast<std::uint8_t>(hello.role));
   PutLe(out, static_cast<std::uint8_t>(hello.connection_class));
   PutVarint(out, hello.proof.size());
@@ -42,8 +43,8 @@ bool ReadHello(std::string_view bytes, Hello& hello) {
   const bool whole = reader.Fixed(hello.protocol_min) && reader.Fixed(hello.protocol_max) &&
                      reader.Fixed(hello.features) && reader.Fixed(hello.cluster_id) &&
                      reader.Fixed(hello.node_id) && reader.Fixed(hello.boot_nonce) &&
-                     reader.Fixed(hello.nonce) && reader.Fixed(role) &&
-                     reader.Fixed(connection_class) && reader.Bytes(proof);
+                     reader.Fixed(hello.nonce) && reader.Fixed(hello.directory_id) &&
+                     reader.Fixed(role) && reader.Fixed(connection_class) && reader.Bytes(proof);
   if (!whole || role < 1 || role > 3 || connection_class < 1 || connection_class > 4) return false;
   hello.role = static_cast<ProcessRole>(role);
   hello.connection_class = static_cast<ConnectionClass>(connection_class);

@@ -28,6 +28,8 @@ struct Hello {
   std::uint64_t node_id = 0;
   std::uint64_t boot_nonce = 0;  // drawn anew at each start of the process
   std::uint64_t nonce = 0;       // drawn anew for each connection
+  // Of a voter among others: drawn when its data directory was made; else 0.
+  std::uint64_t directory_id = 0;
   ProcessRole role = ProcessRole::kVoter;
   ConnectionClass connection_class = ConnectionClass::kRequest;
   std::string proof;

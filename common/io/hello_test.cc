@@ -11,6 +11,7 @@ TEST(Hello, RoundTripsAndIgnoresWhatANewerPeerAppends) {
   hello.node_id = 2;
   hello.boot_nonce = 3;
   hello.nonce = 4;
+  hello.directory_id = 5;
   hello.role = ProcessRole::kProxy;
   hello.connection_class = ConnectionClass::kTail;
   hello.proof = "proof";
@@ -22,6 +23,7 @@ TEST(Hello, RoundTripsAndIgnoresWhatANewerPeerAppends) {
   EXPECT_EQ(read.node_id, 2U);
   EXPECT_EQ(read.boot_nonce, 3U);
   EXPECT_EQ(read.nonce, 4U);
+  EXPECT_EQ(read.directory_id, 5U);
   EXPECT_EQ(read.role, ProcessRole::kProxy);
   EXPECT_EQ(read.connection_class, ConnectionClass::kTail);
   EXPECT_EQ(read.proof, "proof");

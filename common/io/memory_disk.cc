@@ -301,7 +301,10 @@ Status MemoryDisk::Remove(const std::string& path) {
   std::string name;
   COPPICE_ASSIGN_OR_RETURN(const NodePtr parent, FindParent(path, name));
   const auto it = parent->entries.find(name);
-  if (it == parent->entries.end() || it->second->directory) return NotFoundAt("remove", path);
+  if (it == parent->entries.end()) return NotFoundAt("remove", path);
+  if (!it->second->entries.empty()) {
+    return MakeStatus(StatusCode::kInternal, fmt::format("remove {}: Directory not empty", path));
+  }
   used_ -= it->second->data.size();
   parent->Record(DirectoryChange{name, "", nullptr});
   return OkStatus();

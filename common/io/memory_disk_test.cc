@@ -156,6 +156,15 @@ TEST(MemoryDisk, FlipsOneBit) {
   EXPECT_EQ(disk.FlipBit("/f", 1, 0).code(), StatusCode::kNotFound);
 }
 
+TEST(MemoryDisk, RemovesADirectoryOnlyWhenItIsEmpty) {
+  MemoryDisk disk;
+  ASSERT_TRUE(disk.CreateDirectories("/a/b").ok());
+  EXPECT_FALSE(disk.Remove("/a").ok());
+  EXPECT_TRUE(disk.Remove("/a/b").ok());
+  EXPECT_TRUE(disk.Remove("/a").ok());
+  EXPECT_EQ(disk.List("/a").status().code(), StatusCode::kNotFound);
+}
+
 TEST(MemoryDisk, MissingThingsAreNotFound) {
   MemoryDisk disk;
   EXPECT_EQ(disk.Open("/no/f", kCreate).status().code(), StatusCode::kNotFound);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <system_error>
 
@@ -216,7 +217,7 @@ Status PosixDisk::CreateDirectories(const std::string& directory) {
 }
 
 Status PosixDisk::Remove(const std::string& path) {
-  if (unlink(path.c_str()) < 0) return ErrnoStatus("remove", path, errno);
+  if (std::remove(path.c_str()) < 0) return ErrnoStatus("remove", path, errno);
   return OkStatus();
 }
 

@@ -81,6 +81,14 @@ TEST_F(PosixDiskTest, RenamesAndRemoves) {
   EXPECT_EQ(disk_.SyncDirectory(Path("none")).code(), StatusCode::kNotFound);
 }
 
+TEST_F(PosixDiskTest, RemovesADirectoryOnlyWhenItIsEmpty) {
+  ASSERT_TRUE(disk_.CreateDirectories(Path("d/e")).ok());
+  EXPECT_FALSE(disk_.Remove(Path("d")).ok());
+  EXPECT_TRUE(disk_.Remove(Path("d/e")).ok());
+  EXPECT_TRUE(disk_.Remove(Path("d")).ok());
+  EXPECT_EQ(disk_.List(Path("d")).status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(PosixDiskTest, ReportsFreeSpace) {
   EXPECT_GT(disk_.FreeBytes(directory_).value(), 0U);
   EXPECT_EQ(disk_.FreeBytes(Path("none")).status().code(), StatusCode::kNotFound);

@@ -71,16 +71,18 @@ def give_back(base_port):
 
 
 @contextlib.contextmanager
-def coppice(voters=1, learners=0, proxies=0, extra=None, timeout_s=20):
-    """A Cluster, ready; stopped and removed afterwards. On failure its logs' ends are printed."""
+def coppice(voters=1, learners=0, proxies=0, extra=None, timeout_s=20, *, started=None, ready=True):
+    """A Cluster, ready; stopped and removed afterwards. On failure its logs' ends are printed.
+    `started`: the names of those that are started; all."""
     folder = tempfile.mkdtemp(prefix="coppice-e2e-")
     cluster = Cluster(folder, BIN_DIR)
     base_port = free_base_port()
     try:
         cluster.create(voters, learners, proxies, base_port, extra)
-        for name in cluster.config["names"]:
+        for name in started or cluster.config["names"]:
             cluster.start(name)
-        cluster.wait_ready(cluster.config["names"], timeout_s)
+        if ready:
+            cluster.wait_ready(started or cluster.config["names"], timeout_s)
         yield cluster
     except BaseException:
         for name in (cluster.config or {"names": []})["names"]:

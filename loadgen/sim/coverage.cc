@@ -31,6 +31,8 @@ const std::vector<CoverageLine>& CoverageLines() {
       {"log-syncs-beside-the-loops", "a voter synced its log on the thread for it"},
       {"alarms-disarmed", "the operator cleared a NOSPACE alarm"},
       {"learners-wiped", "a learner lost its data directory"},
+      {"voters-wiped", "a voter that had taken part lost its data directory"},
+      {"wiped-voters-refused", "... and was told so by another, and did not start"},
       {"partitions", "the hosts fell into two groups"},
       {"one-way-partitions", "a host did not reach another that reached it"},
       {"hosts-isolated", "a host was cut off"},

@@ -125,12 +125,28 @@ void Faults::ActOnProcess(FaultKind kind, Rng& rng) {
       world_.coverage().Add("processes-stopped-in-order");
       return machine.Stop();
     default:  // kWipe
-      if (machine.tier() != Tier::kLearner || !machine.up()) return;
-      world_.coverage().Add("learners-wiped");
-      world_.Kill(machine, true, rng);
-      machine.Wipe();
+      if (!Wipe(machine, rng)) return;
       return world_.StartLater(machine, pause);
   }
+}
+
+// A voter only where enough others remain: it is lost for good.
+bool Faults::Wipe(Machine& machine, Rng& rng) {
+  if (machine.tier() == Tier::kProxy || !machine.up()) return false;
+  if (machine.tier() == Tier::kLearner) {
+    world_.coverage().Add("learners-wiped");
+    world_.Kill(machine, true, rng);
+    machine.Wipe();
+    return true;
+  }
+  if (machine.voter() == nullptr || machine.damaged) return false;
+  if (world_.lost_voters() + 1 > (world_.plan().voters - 1) / 2) return false;
+  world_.coverage().Add("voters-wiped");
+  world_.Kill(machine, true, rng);
+  machine.Wipe();
+  machine.damaged = true;
+  machine.amnesiac = true;
+  return true;
 }
 
 void Faults::Cut(const std::vector<std::pair<int, int>>& ways, Micros time) {

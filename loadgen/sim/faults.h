@@ -27,6 +27,7 @@ class Faults {
   void Next(FaultKind kind);
   void Act(FaultKind kind, Rng& rng);
   void ActOnProcess(FaultKind kind, Rng& rng);
+  bool Wipe(Machine& machine, Rng& rng);
   void ActOnNetwork(FaultKind kind, Rng& rng);
   // All links of a host are slow for `time`.
   void SlowLinks(int host, Micros time, Rng& rng);

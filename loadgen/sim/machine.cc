@@ -116,7 +116,7 @@ void Machine::Begin() {
   }
 }
 
-void Machine::StartVoter() {
+voter::VoterOptions Machine::OptionsOfVoter() const {
   voter::VoterOptions options;
   options.flags = Flags();
   options.data_dir = kDataDir;
@@ -130,7 +130,37 @@ void Machine::StartVoter() {
   options.tuning = plan_.tuning;
   options.wal_segment_bytes = plan_.wal_segment_bytes;
   options.raft_window_bytes = plan_.raft_window_bytes;
-  auto voter = voter::Voter::Open(options, *process_, StorageOf());
+  return options;
+}
+
+void Machine::StartVoter() {
+  const voter::VoterOptions options = OptionsOfVoter();
+  const auto due = voter::FirstStart::IsDue(options, disk_);
+  if (!due.ok()) return Refuse(due.status());
+  if (!*due) return OpenVoter();
+  // As voter::PassFirstStart does, but without a thread that waits.
+  find_loop_ = process_->MakeLoop("first");
+  first_start_ = std::make_unique<voter::FirstStart>(options, *process_, *find_loop_, disk_);
+  find_loop_->Post([this] {
+    first_start_->Start([this](const Status& status) {
+      fabric_.scheduler.After(0, [this, status, starts = starts_] {
+        if (starts != starts_ || process_ == nullptr || process_->dead()) return;
+        if (!status.ok()) return Refuse(status);
+        first_start_.reset();
+        process_->Forget(*find_loop_);
+        find_loop_.reset();
+        fabric_.running = process_.get();
+        OpenVoter();
+        fabric_.running = nullptr;
+        process_->EndOfTurn();
+      });
+    });
+  });
+  process_->Kick();
+}
+
+void Machine::OpenVoter() {
+  auto voter = voter::Voter::Open(OptionsOfVoter(), *process_, StorageOf());
   if (!voter.ok()) return Refuse(voter.status());
   voter_ = *std::move(voter);
   voter_->Start();
@@ -267,8 +297,10 @@ void Machine::Pause(Micros time) {
 
 void Machine::Wipe() {
   COPPICE_CHECK(process_ == nullptr);
-  for (const auto& [path, bytes] : disk_.memory().Image()) (void)disk_.memory().Remove(path);
-  (void)disk_.memory().SyncDirectory(kDataDir);
+  for (const auto& [path, bytes] : disk_.memory().Image()) {
+    (void)disk_.memory().Remove(path);
+    (void)disk_.memory().SyncDirectory(path.substr(0, path.rfind('/')));  // for ever
+  }
   rows_ = std::make_shared<mvcc::MemoryDisk>();
   if (!rocksdb_.empty()) std::filesystem::remove_all(rocksdb_ + "/store");
   damaged = false;
@@ -291,6 +323,7 @@ void Machine::Destroy() {
   process_->DropInput();
   port_.reset();
   finder_.reset();
+  first_start_.reset();
   find_loop_.reset();
   voter_.reset();
   learner_.reset();

@@ -14,6 +14,7 @@
 #include "loadgen/sim/ports.h"
 #include "loadgen/sim/process.h"
 #include "proxy/proxy.h"
+#include "voter/first_start.h"
 #include "voter/voter.h"
 
 namespace coppice::sim {
@@ -72,10 +73,14 @@ class Machine {
   std::uint64_t starts() const { return starts_; }
   // Its log or identity was damaged on purpose: it may refuse to start.
   bool damaged = false;
+  // A voter that has taken part, and lost its disk: it must not take part again.
+  bool amnesiac = false;
 
  private:
   void Begin();
   void StartVoter();
+  void OpenVoter();
+  voter::VoterOptions OptionsOfVoter() const;
   void StartLearner();
   void OpenLearner(std::uint64_t cluster_id);
   void StartProxy();
@@ -105,6 +110,7 @@ class Machine {
   std::unique_ptr<Process> process_;
   std::unique_ptr<io::Loop> find_loop_;
   std::unique_ptr<learner::ClusterFinder> finder_;
+  std::unique_ptr<voter::FirstStart> first_start_;
   std::unique_ptr<voter::Voter> voter_;
   std::unique_ptr<learner::Learner> learner_;
   std::unique_ptr<proxy::Proxy> proxy_;

@@ -30,7 +30,7 @@ enum class FaultKind : std::uint8_t {
   kSlowDisk = 14,    // syncs take long
   kDieInDisk = 15,   // a process dies within a disk operation
   kStop = 16,        // a process ends in order (SIGTERM)
-  kWipe = 17,        // a learner loses its data directory
+  kWipe = 17,        // a learner or voter loses its data directory
   kStoreStall = 18,  // a state store takes nothing for a while: RocksDB's flushes are late
   kCount = 19,
 };

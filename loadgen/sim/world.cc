@@ -309,6 +309,10 @@ int World::lost_voters() const {
 
 void World::AfterTurn(Machine& machine) {
   if (voter::Voter* const voter = machine.voter()) {
+    if (machine.amnesiac && !failed()) {
+      Violated("Amnesia",
+               fmt::format("{} takes part again without what it had promised", machine.name()));
+    }
     safety_.Observe(machine.name(), *voter);
     durability_.Turned(machine.name(), *voter);
     if (voter->tier().core().behind()) coverage_.Add("entries-left-in-the-log");
@@ -353,6 +357,13 @@ void World::Refused(Machine& machine, const Status& status) {
   const bool damage = status.code() == StatusCode::kDataLoss;
   if (machine.damaged && damage) {
     coverage_.Add("damaged-logs-refused");
+    return;
+  }
+  if (machine.amnesiac && status.code() == StatusCode::kFailedPrecondition) {
+    coverage_.Add("wiped-voters-refused");
+    if (!machine.disk().memory().Image().empty()) {
+      Violated("Start", fmt::format("{} was refused and has left files", machine.name()));
+    }
     return;
   }
   if (!damage && (disk_fault || status.code() == StatusCode::kUnavailable)) {
