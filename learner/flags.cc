@@ -1,24 +1,23 @@
 #include "learner/flags.h"
 
-#include <CLI/CLI.hpp>
-
 #include "common/node/flags.h"
 
 namespace coppice::learner {
 
 std::optional<int> ParseFlags(int argc, const char* const* argv, LearnerOptions& options) {
-  CLI::App app("A read learner of a Coppice cluster: tails the log, serves reads and watches",
-               "coppice-learner");
-  node::AddCommonFlags(app, options.flags);
-  app.add_option("--data-dir", options.data_dir, "Where the store lives (default NAME.coppice)");
-  node::AddUrls(app, "--listen-peer-urls", options.listen_peer_urls,
-                "Addresses for proxies and for learners below this one");
-  node::AddUrls(app, "--advertise-peer-urls", options.advertise_peer_urls,
-                "Peer addresses told to others; by default those listened on");
-  node::AddUrls(app, "--upstream", options.upstream, "Peer addresses of voters or learners");
-  node::AddDuration(app, "--ready-max-staleness", options.ready_max_staleness,
-                    "/readyz fails when reads would be staler than this");
-  if (const auto code = node::ParseCommandLine(app, argc, argv)) return code;
+  node::CommandLine line(
+      "A read learner of a Coppice cluster: tails the log, serves reads and watches",
+      "coppice-learner");
+  node::AddCommonFlags(line, options.flags);
+  line.Text("--data-dir", options.data_dir, "Where the store lives (default NAME.coppice)");
+  line.Urls("--listen-peer-urls", options.listen_peer_urls,
+            "Addresses for proxies and for learners below this one");
+  line.Urls("--advertise-peer-urls", options.advertise_peer_urls,
+            "Peer addresses told to others; by default those listened on");
+  line.Urls("--upstream", options.upstream, "Peer addresses of voters or learners");
+  line.Duration("--ready-max-staleness", options.ready_max_staleness,
+                "/readyz fails when reads would be staler than this");
+  if (const auto code = line.Parse(argc, argv)) return code;
   if (options.upstream.empty()) {
     return node::FlagError(MakeStatus(
         StatusCode::kInvalidArgument,

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "common/node/flags.h"
@@ -22,31 +21,28 @@ struct Raw {
   std::string compaction_retention = "0";
 };
 
-void AddFlags(CLI::App& app, VoterOptions& options, Raw& raw) {
-  node::AddCommonFlags(app, options.flags);
-  app.add_option("--data-dir", options.data_dir, "Where log and store live (default NAME.coppice)");
-  node::AddUrls(app, "--listen-peer-urls", options.listen_peer_urls,
-                "Addresses for voters, learners and proxies");
-  node::AddUrls(app, "--initial-advertise-peer-urls", options.advertise_peer_urls,
-                "This voter's peer addresses as the other processes reach them");
-  app.add_option("--initial-cluster", raw.initial_cluster, "NAME=URL of every voter, with commas");
-  app.add_option("--initial-cluster-state", raw.cluster_state, "new or existing")
-      ->check(CLI::IsMember({"new", "existing"}));
-  app.add_option("--initial-cluster-token", options.cluster_token,
-                 "Keeps clusters with equal addresses apart");
-  app.add_option("--heartbeat-interval", raw.heartbeat_ms, "Milliseconds between heartbeats")
-      ->check(CLI::Range(1, 60'000));
-  app.add_option("--election-timeout", raw.election_ms,
-                 "Milliseconds without a leader to an election")
-      ->check(CLI::Range(5, 600'000));
-  app.add_option("--snapshot-count", raw.snapshot_count,
-                 "Accepted for etcd's sake; the log is kept whole until snapshots are built");
-  app.add_option("--quota-backend-bytes", raw.quota_bytes,
-                 "Store size that raises NOSPACE; 0: 2 GiB")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--auto-compaction-mode", raw.compaction_mode, "periodic or revision")
-      ->check(CLI::IsMember({"periodic", "revision"}));
-  app.add_option("--auto-compaction-retention", raw.compaction_retention, "0: off");
+void AddFlags(node::CommandLine& line, VoterOptions& options, Raw& raw) {
+  node::AddCommonFlags(line, options.flags);
+  line.Text("--data-dir", options.data_dir, "Where log and store live (default NAME.coppice)");
+  line.Urls("--listen-peer-urls", options.listen_peer_urls,
+            "Addresses for voters, learners and proxies");
+  line.Urls("--initial-advertise-peer-urls", options.advertise_peer_urls,
+            "This voter's peer addresses as the other processes reach them");
+  line.Text("--initial-cluster", raw.initial_cluster, "NAME=URL of every voter, with commas");
+  line.Choice("--initial-cluster-state", raw.cluster_state, {"new", "existing"}, "new or existing");
+  line.Text("--initial-cluster-token", options.cluster_token,
+            "Keeps clusters with equal addresses apart");
+  line.NumberIn<std::int64_t>("--heartbeat-interval", raw.heartbeat_ms, 1, 60'000,
+                              "Milliseconds between heartbeats");
+  line.NumberIn<std::int64_t>("--election-timeout", raw.election_ms, 5, 600'000,
+                              "Milliseconds without a leader to an election");
+  line.Number("--snapshot-count", raw.snapshot_count,
+              "Accepted for etcd's sake; the log is kept whole until snapshots are built");
+  line.NumberIn<std::int64_t>("--quota-backend-bytes", raw.quota_bytes, 0, INT64_MAX,
+                              "Store size that raises NOSPACE; 0: 2 GiB");
+  line.Choice("--auto-compaction-mode", raw.compaction_mode, {"periodic", "revision"},
+              "periodic or revision");
+  line.Text("--auto-compaction-retention", raw.compaction_retention, "0: off");
 }
 
 Status Check(VoterOptions& options, const Raw& raw) {
@@ -94,11 +90,11 @@ Status Check(VoterOptions& options, const Raw& raw) {
 }  // namespace
 
 std::optional<int> ParseFlags(int argc, const char* const* argv, VoterOptions& options) {
-  CLI::App app("A voter of a Coppice cluster: takes part in Raft and serves every request",
-               "coppice-voter");
+  node::CommandLine line(
+      "A voter of a Coppice cluster: takes part in Raft and serves every request", "coppice-voter");
   Raw raw;
-  AddFlags(app, options, raw);
-  if (const auto code = node::ParseCommandLine(app, argc, argv)) return code;
+  AddFlags(line, options, raw);
+  if (const auto code = line.Parse(argc, argv)) return code;
   if (const Status status = Check(options, raw); !status.ok()) return node::FlagError(status);
   return std::nullopt;
 }

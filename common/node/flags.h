@@ -1,23 +1,16 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/api/limits.h"
 #include "common/api/urls.h"
-#include "common/base/status.h"
+#include "common/node/command_line.h"
 #include "common/node/logging.h"
 
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
-
 // The flags that coppice-voter, coppice-learner and coppice-proxy have in common
-// (docs/operations.md), and how all flags are checked: a value that is no good ends the program
-// with one line that names the flag, the value and what is accepted. Thread: main's.
+// (docs/operations.md). Thread: main's.
 namespace coppice::node {
 
 constexpr std::string_view kVersion = "0.1.0";
@@ -36,18 +29,7 @@ struct CommonFlags {
 };
 
 // The defaults are what `flags` holds now.
-void AddCommonFlags(CLI::App& app, CommonFlags& flags);
-
-// Options with a value of our own kind: `out` is set while parsing.
-CLI::Option* AddUrls(CLI::App& app, std::string_view flag, std::vector<api::Url>& out,
-                     std::string_view help);
-CLI::Option* AddDuration(CLI::App& app, std::string_view flag, Micros& out, std::string_view help);
-
-// Parses the command line. Empty: go on. Otherwise the program's exit code: 0 after --help or
-// --version, 2 after one line on stderr.
-std::optional<int> ParseCommandLine(CLI::App& app, int argc, const char* const* argv);
-// An error in what the flags say together, in the same form; returns the exit code.
-int FlagError(const Status& status);
+void AddCommonFlags(CommandLine& line, CommonFlags& flags);
 
 // What to tell others of where this process listens: `advertised` if given, else `listening` with
 // the ports bound. A wildcard host becomes `local_host` (the local address of the upstream

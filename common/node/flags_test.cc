@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
 
@@ -13,13 +12,13 @@ namespace {
 // Parses `args` as a program's command line; what it says on stderr is in `error`.
 struct Parsed {
   explicit Parsed(std::vector<const char*> args) {
-    CLI::App app("test", "coppice-test");
-    AddCommonFlags(app, flags);
-    AddDuration(app, "--interval", interval, "");
+    CommandLine line("test", "coppice-test");
+    AddCommonFlags(line, flags);
+    line.Duration("--interval", interval, "");
     args.insert(args.begin(), "coppice-test");
     testing::internal::CaptureStderr();
     testing::internal::CaptureStdout();
-    code = ParseCommandLine(app, static_cast<int>(args.size()), args.data());
+    code = line.Parse(static_cast<int>(args.size()), args.data());
     error = testing::internal::GetCapturedStderr();
     out = testing::internal::GetCapturedStdout();
   }

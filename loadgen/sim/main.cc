@@ -1,7 +1,6 @@
 // coppice-sim: the whole cluster in one thread, by seeds (docs/correctness.md).
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <deque>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "common/base/rng.h"
+#include "common/node/command_line.h"
 #include "loadgen/sim/jobs.h"
 #include "loadgen/sim/plan.h"
 #include "loadgen/sim/shrink.h"
@@ -194,28 +194,29 @@ bool ParseRange(const std::string& text, std::uint64_t& first, std::uint64_t& la
   return *end == '\0' && first <= last;
 }
 
+void AddFlags(node::CommandLine& line, Flags& flags) {
+  line.Number("--seed", flags.seed, "Run one seed");
+  line.Text("--seeds", flags.seeds, "Run many: FIRST..LAST");
+  line.NumberIn("--jobs", flags.jobs, 1, 256, "Processes that run seeds");
+  line.Number("--minutes", flags.minutes, "Begin no new seed after so long");
+  line.Number("--budget", flags.budget, "From so many seeds on, a line never met fails the run");
+  line.Switch("--shrink", flags.shrink, "Find less that still fails as --seed does");
+  line.Switch("--steps", flags.steps, "Print every event of --seed");
+  line.Text("--trace", flags.run.trace_file, "Write every event of --seed to this file");
+  line.Number("--without", flags.run.fault_kinds_off, "Fault kinds to leave out, as bits");
+  line.Number("--voters", flags.run.voters, "Instead of what the seed says");
+  line.Number("--learners", flags.run.learners, "Instead of what the seed says");
+  line.Number("--proxies", flags.run.proxies, "Instead of what the seed says");
+  line.Number("--clients", flags.run.clients, "Instead of what the seed says");
+  line.Number("--operations", flags.run.operations_max, "Begin no more than so many");
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
-  CLI::App app("The whole cluster in a deterministic simulator (docs/correctness.md)");
-  auto* seed = app.add_option("--seed", flags.seed, "Run one seed");
-  app.add_option("--seeds", flags.seeds, "Run many: FIRST..LAST")->excludes(seed);
-  app.add_option("--jobs", flags.jobs, "Processes that run seeds")->check(CLI::Range(1, 256));
-  app.add_option("--minutes", flags.minutes, "Begin no new seed after so long");
-  app.add_option("--budget", flags.budget, "From so many seeds on, a line never met fails the run");
-  app.add_flag("--shrink", flags.shrink, "Find less that still fails as --seed does");
-  app.add_flag("--steps", flags.steps, "Print every event of --seed");
-  app.add_option("--trace", flags.run.trace_file, "Write every event of --seed to this file");
-  app.add_option("--without", flags.run.fault_kinds_off, "Fault kinds to leave out, as bits");
-  app.add_option("--voters", flags.run.voters, "Instead of what the seed says");
-  app.add_option("--learners", flags.run.learners, "Instead of what the seed says");
-  app.add_option("--proxies", flags.run.proxies, "Instead of what the seed says");
-  app.add_option("--clients", flags.run.clients, "Instead of what the seed says");
-  app.add_option("--operations", flags.run.operations_max, "Begin no more than so many");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  node::CommandLine line("The whole cluster in a deterministic simulator (docs/correctness.md)",
+                         "coppice-sim");
+  AddFlags(line, flags);
+  if (const auto code = line.Parse(argc, argv)) return *code;
   if (flags.seeds.empty() && flags.minutes == 0) return RunOne(flags);
   std::uint64_t first = flags.seed;
   std::uint64_t last = UINT64_MAX - 1;

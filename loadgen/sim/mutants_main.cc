@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "common/base/mutant.h"
+#include "common/node/command_line.h"
 #include "common/raft/sim_nemesis.h"
 #include "loadgen/sim/hunt.h"
 #include "loadgen/sim/jobs.h"
@@ -134,13 +134,14 @@ int main(int argc, char** argv) {
   int jobs = 1;
   bool verbose = false;
   coppice::sim::HuntOptions options;
-  CLI::App app("Breaks one rule after the other and shows that the checkers find it");
-  app.add_option("--only", only, "Mutants whose name contains this");
-  app.add_option("--jobs", jobs, "Seeds at a time")->check(CLI::Range(1, 256));
-  app.add_option("--budget", options.budget, "Seeds for each mutant");
-  app.add_option("--more", options.more, "Seeds beyond the first that kills, for other checkers");
-  app.add_flag("--from-one", options.from_one, "Forget the seeds that are known to kill");
-  app.add_flag("--verbose", verbose, "Tell all that is complained of");
-  CLI11_PARSE(app, argc, argv);
+  coppice::node::CommandLine line(
+      "Breaks one rule after the other and shows that the checkers find it", "coppice-sim-mutants");
+  line.Text("--only", only, "Mutants whose name contains this");
+  line.NumberIn("--jobs", jobs, 1, 256, "Seeds at a time");
+  line.Number("--budget", options.budget, "Seeds for each mutant");
+  line.Number("--more", options.more, "Seeds beyond the first that kills, for other checkers");
+  line.Switch("--from-one", options.from_one, "Forget the seeds that are known to kill");
+  line.Switch("--verbose", verbose, "Tell all that is complained of");
+  if (const auto code = line.Parse(argc, argv)) return *code;
   return coppice::sim::Campaign(only, options, verbose).Run(jobs) ? 0 : 1;
 }
