@@ -155,6 +155,15 @@ void EncodeTxn(const ResponseHeader& header, const mvcc::TxnResult& result, std:
   TxnEncoder(out).Encode(header, result);
 }
 
+void EncodeAlarm(const ResponseHeader& header, const mvcc::AlarmResult& result, std::string& out) {
+  PutHeader(header, out);
+  if (result.type == mvcc::AlarmType::kNone) return;
+  std::string alarm;
+  PutIntField(alarm, 1, result.member.value());
+  PutIntField(alarm, 2, static_cast<std::uint64_t>(result.type));
+  PutBytesField(out, 2, alarm);
+}
+
 void EncodeHeaderOnly(const ResponseHeader& header, std::string& out) {
   PutHeader(header, out);
 }

@@ -50,6 +50,8 @@ void EncodeDelete(const ResponseHeader& header, const mvcc::DeleteResult& result
 // Each response inside has its own header with only a revision, as in etcd; a nested transaction's
 // is empty.
 void EncodeTxn(const ResponseHeader& header, const mvcc::TxnResult& result, std::string& out);
+// With the alarm that was raised or cleared, if there is one, as from etcd.
+void EncodeAlarm(const ResponseHeader& header, const mvcc::AlarmResult& result, std::string& out);
 // A response that is a header and nothing else: Compact, Defragment, MoveLeader, ...
 void EncodeHeaderOnly(const ResponseHeader& header, std::string& out);
 

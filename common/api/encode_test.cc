@@ -140,5 +140,18 @@ TEST(Encode, ACompactionIsAHeader) {
   EXPECT_EQ(Read<etcdserverpb::CompactionResponse>(out).header().revision(), INT64_MAX);
 }
 
+TEST(Encode, AnAlarmIsNamedIfItWasRaisedOrCleared) {
+  std::string out;
+  EncodeAlarm(kHeader, {NodeId(7), mvcc::AlarmType::kNoSpace}, out);
+  const auto got = Read<etcdserverpb::AlarmResponse>(out);
+  EXPECT_EQ(got.header().revision(), INT64_MAX);
+  ASSERT_EQ(got.alarms_size(), 1);
+  EXPECT_EQ(got.alarms(0).memberid(), 7U);
+  EXPECT_EQ(got.alarms(0).alarm(), etcdserverpb::NOSPACE);
+  out.clear();
+  EncodeAlarm(kHeader, {}, out);
+  EXPECT_EQ(Read<etcdserverpb::AlarmResponse>(out).alarms_size(), 0);
+}
+
 }  // namespace
 }  // namespace coppice::api

@@ -51,6 +51,19 @@ TEST(Parse, NegativeLimitAndRevisionMeanNone) {
   EXPECT_EQ(out.op.revision, 0);
 }
 
+// etcd's check of a transaction compares it with the compaction, where a Range takes the newest.
+TEST(Parse, ATransactionsNegativeRevisionIsKept) {
+  etcdserverpb::TxnRequest in;
+  auto* range = in.add_success()->mutable_request_range();
+  range->set_key("a");
+  range->set_limit(-1);
+  range->set_revision(-5);
+  mvcc::TxnOp out;
+  ASSERT_TRUE(ParseTxn(in.SerializeAsString(), {}, out).ok());
+  EXPECT_EQ(std::get<mvcc::RangeOp>(out.success.at(0)).revision, -5);
+  EXPECT_EQ(std::get<mvcc::RangeOp>(out.success.at(0)).limit, 0);
+}
+
 TEST(Parse, AResultHoldsNothingOfTheOneBefore) {
   etcdserverpb::PutRequest in;
   in.set_key("a");

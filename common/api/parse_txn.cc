@@ -18,7 +18,7 @@ mvcc::RangeOp ToOp(const etcdserverpb::RangeRequest& in) {
   return {
       .range = mvcc::KeyRange::FromWire(in.key(), in.range_end()),
       .limit = std::max<std::int64_t>(0, in.limit()),
-      .revision = std::max<Revision>(0, in.revision()),
+      .revision = in.revision(),  // a negative one may be refused, see mvcc's TxnRun
       .sort_order = static_cast<mvcc::SortOrder>(in.sort_order()),
       .sort_target = static_cast<mvcc::SortTarget>(in.sort_target()),
       .keys_only = in.keys_only(),

@@ -89,11 +89,12 @@ Error BatchWriter::Run(const CompactOp& op, CommandResult& out) {
 }
 
 Error BatchWriter::Run(const AlarmOp& op, CommandResult& out) {
-  out.value.emplace<AlarmResult>();
+  AlarmResult& result = out.value.emplace<AlarmResult>();
+  if (op.type == AlarmType::kNone) return Error::kNone;
   const std::pair alarm{op.type, op.member};
-  if (op.type == AlarmType::kNone || after_.alarms.contains(alarm) == op.activate) {
-    return Error::kNone;
-  }
+  const bool was_up = after_.alarms.contains(alarm);
+  if (was_up || op.activate) result = {op.member, op.type};
+  if (was_up == op.activate) return Error::kNone;
   if (op.activate) {
     after_.alarms.insert(alarm);
   } else {

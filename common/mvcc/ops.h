@@ -128,7 +128,10 @@ struct DeleteResult {
   std::string prev_kvs;
 };
 struct CompactResult {};
-struct AlarmResult {};
+struct AlarmResult {  // the alarm raised, even if it was up already, or cleared; kNone: neither
+  NodeId member{};
+  AlarmType type = AlarmType::kNone;
+};
 struct TxnResult;
 using OpResult = std::variant<RangeResult, PutResult, DeleteResult, std::unique_ptr<TxnResult>>;
 struct TxnResult {

@@ -230,6 +230,23 @@ TYPED_TEST(StoreTest, AlarmsRefuseWhatTheyMust) {
   EXPECT_EQ(h.Apply(DeleteOp{.range = All()}).error, Error::kCorrupt);
 }
 
+// etcdctl's `alarm disarm` prints what it is answered.
+TYPED_TEST(StoreTest, AnAlarmsResultNamesWhatWasRaisedOrCleared) {
+  auto& h = this->h;
+  const auto named = [&h](bool activate, AlarmType type) {
+    const auto result = std::get<AlarmResult>(h.Apply(AlarmOp{activate, NodeId(7), type}).value);
+    return std::pair(result.member, result.type);
+  };
+  const std::pair none(NodeId(), AlarmType::kNone);
+  const std::pair full(NodeId(7), AlarmType::kNoSpace);
+  EXPECT_EQ(named(false, AlarmType::kNoSpace), none);
+  EXPECT_EQ(named(true, AlarmType::kNoSpace), full);
+  EXPECT_EQ(named(true, AlarmType::kNoSpace), full);
+  EXPECT_EQ(named(false, AlarmType::kNoSpace), full);
+  EXPECT_EQ(named(false, AlarmType::kNoSpace), none);
+  EXPECT_EQ(named(true, AlarmType::kNone), none);
+}
+
 TYPED_TEST(StoreTest, ReopenFindsWhatWasFlushed) {
   auto& h = this->h;
   h.Put("a", "1");

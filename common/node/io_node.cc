@@ -263,6 +263,8 @@ void IoNode::ReplyApplied(PendingWrites::Pending& pending, const WriteOutcome& o
     api::EncodeDelete(header, *deleted, bytes);
   } else if (const auto* txn = std::get_if<mvcc::TxnResult>(&result.value)) {
     api::EncodeTxn(header, *txn, bytes);
+  } else if (const auto* alarm = std::get_if<mvcc::AlarmResult>(&result.value)) {
+    api::EncodeAlarm(header, *alarm, bytes);
   } else {
     api::EncodeHeaderOnly(header, bytes);
   }

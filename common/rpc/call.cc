@@ -97,7 +97,7 @@ void ServerCall::TakeMessages(std::string_view data) {
       case MessageReader::Result::kNeedMore:
         return;
       case MessageReader::Result::kTooLarge:
-        return Fail(StatusCode::kResourceExhausted, "received message larger than max (" +
+        return Fail(StatusCode::kResourceExhausted, "grpc: received message larger than max (" +
                                                         std::to_string(reader_.message_size()) +
                                                         " vs. " + std::to_string(size_max) + ")");
       case MessageReader::Result::kCompressed:

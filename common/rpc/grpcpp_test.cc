@@ -69,8 +69,9 @@ TEST(GrpcppUnary, TooLargeARequestIsResourceExhausted) {
   options.message_bytes_max = 1000;
   TestServer server(options);
   GrpcppClient client(server.port());
-  EXPECT_EQ(client.Call("Unary", {std::string(1001, 'x')}).status.error_code(),
-            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const grpc::Status refused = client.Call("Unary", {std::string(1001, 'x')}).status;
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(refused.error_message(), "grpc: received message larger than max (1001 vs. 1000)");
   EXPECT_TRUE(client.Call("Unary", {std::string(1000, 'x')}).status.ok());
   EXPECT_TRUE(TestServer::Eventually([&] { return server.Calls() == 0; }));
 }

@@ -72,6 +72,8 @@ def no_space():
             done = ctl(client, "put", "a", value)
             assert done.returncode != 0 and "database space exceeded" in done.stderr, done
         assert ctl(client, "del", "a").stdout == "1\n"
+        disarmed = ctl(client, "alarm", "disarm").stdout  # what it was answered, as from etcd
+        assert re.fullmatch(r"memberID:\d+ alarm:NOSPACE \n", disarmed), disarmed
         log = os.path.join(cluster.folder, "v1", "member", "wal")
         for name in os.listdir(log):
             with open(os.path.join(log, name), "rb") as f:

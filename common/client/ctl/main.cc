@@ -99,13 +99,17 @@ int Unknown(const Commands& commands, const std::string& name, bool help) {
     PrintHelp(commands);
     return 0;
   }
-  std::string message = fmt::format("unknown command \"{}\" for \"coppicectl\"", name);
+  std::string group;  // `endpoint` alone is a question, as with etcdctl
   for (const auto& command : commands) {
-    if (command->name().starts_with(name + " ")) {
-      message += fmt::format("\n  there is: coppicectl {}", command->name());
-    }
+    if (!command->name().starts_with(name + " ")) continue;
+    group += fmt::format("  {:<18} {}\n", command->name(), command->summary());
   }
-  return Report(Error(message + "\nRun 'coppicectl --help' for usage."));
+  if (!group.empty()) {
+    fmt::print("COMMANDS:\n{}", group);
+    return 0;
+  }
+  return Report(Error(fmt::format(
+      "unknown command \"{}\" for \"coppicectl\"\nRun 'coppicectl --help' for usage.", name)));
 }
 
 int Main(std::vector<std::string> words) {

@@ -113,8 +113,10 @@ bool SetTarget(std::string_view target, const std::string& value, Compare& out, 
   return is_number;
 }
 
+constexpr std::string_view kSpaces = " \t";
+
 void SkipSpaces(std::string_view& text) {
-  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
 }
 
 Failure InvalidInput(std::string_view what, std::string_view line) {
@@ -227,7 +229,7 @@ Outcome ParseCompare(std::string_view line, Compare& out) {
   }
   rest.remove_prefix(1);
   SkipSpaces(rest);
-  const std::string_view op = rest.substr(0, rest.find(' '));
+  const std::string_view op = rest.substr(0, rest.find_first_of(kSpaces));
   rest.remove_prefix(op.size());
   SkipSpaces(rest);
   if (!Unquote(rest, value)) {
@@ -254,23 +256,23 @@ Outcome ParseOp(std::string_view line, etcdserverpb::RequestOp& out) {
   GetFlags get;
   PutFlags put;
   DelFlags del;
+  bool values_only = false;  // taken so that a line that works alone works here
   std::vector<std::string> arguments;
   const std::string& verb = words[0];
-  if (verb == "get") get.Add(flags);
+  if (verb == "get") {
+    get.Add(flags);
+    flags.Bool("print-value-only", &values_only, "");
+  }
   if (verb == "put") put.Add(flags);
   if (verb == "del") del.Add(flags);
-  Outcome failed = flags.Parse(std::span(words).subspan(1), arguments);
-  if (!failed && verb == "get") {
-    failed = get.Build(arguments, *out.mutable_request_range());
-  } else if (!failed && verb == "put") {
-    failed = put.Build(arguments, false, *out.mutable_request_put());
-  } else if (!failed && verb == "del") {
-    failed = del.Build(arguments, *out.mutable_request_delete_range());
-  } else if (!failed) {
-    failed = Error("expecting get, put or del");
+  if (const Outcome failed = flags.Parse(std::span(words).subspan(1), arguments)) {
+    return InvalidInput(fmt::format("invalid txn request ({})", failed->message), line);
   }
-  if (!failed) return {};
-  return InvalidInput(fmt::format("invalid txn request ({})", failed->message), line);
+  // What is wrong with the arguments ends as it does outside a transaction, as in etcdctl.
+  if (verb == "get") return get.Build(arguments, *out.mutable_request_range());
+  if (verb == "put") return put.Build(arguments, false, *out.mutable_request_put());
+  if (verb == "del") return del.Build(arguments, *out.mutable_request_delete_range());
+  return InvalidInput("invalid txn request (expecting get, put or del)", line);
 }
 
 }  // namespace coppice::ctl

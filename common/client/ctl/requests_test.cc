@@ -67,6 +67,8 @@ TEST(ParseCompare, ReadsEachTarget) {
   EXPECT_EQ(out.lease(), 255);
   EXPECT_FALSE(ParseCompare(R"(ver("k") < "1")", out));
   EXPECT_FALSE(ParseCompare(R"(c("k") = "0")", out));
+  EXPECT_FALSE(ParseCompare("val(\"k\")\t<\t\"-1\"", out));
+  EXPECT_EQ(out.result(), Compare::LESS);
 }
 
 TEST(ParseCompare, SaysWhatIsMalformed) {
@@ -90,14 +92,32 @@ TEST(ParseOp, ReadsPutGetAndDel) {
   EXPECT_EQ(out.request_delete_range().range_end(), "b");
 }
 
+// So that a line that works alone works in a transaction, as with etcdctl.
+TEST(ParseOp, TakesPrintValueOnlyWhichSaysNothingThere) {
+  etcdserverpb::RequestOp out;
+  EXPECT_FALSE(ParseOp("get k --prefix --print-value-only", out));
+  EXPECT_EQ(out.request_range().range_end(), "l");
+}
+
 TEST(ParseOp, RefusesTheRest) {
   etcdserverpb::RequestOp out;
-  for (const char* line : {"put", "put k", "post k v", "get k --nope", "get \"k"}) {
+  for (const char* line : {"put", "post k v", "get k --nope", "get \"k"}) {
     const Outcome failed = ParseOp(line, out);
     ASSERT_TRUE(failed) << line;
     EXPECT_EQ(failed->code, kExitInvalidInput);
     EXPECT_THAT(failed->message, HasSubstr("invalid txn request"));
   }
+}
+
+TEST(ParseOp, WrongArgumentsEndAsTheyDoOutsideATransaction) {
+  etcdserverpb::RequestOp out;
+  for (const char* line : {"put k", "get --limit=1", "del a b c", "put k v --lease=xyz",
+                           "get k --prefix --from-key"}) {
+    const Outcome failed = ParseOp(line, out);
+    ASSERT_TRUE(failed) << line;
+    EXPECT_EQ(failed->code, kExitBadArgs) << line;
+  }
+  EXPECT_EQ(ParseOp("get k --order=x", out)->code, kExitBadFeature);
 }
 
 }  // namespace

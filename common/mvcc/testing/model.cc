@@ -120,8 +120,8 @@ void Print(std::ostream& out, const TxnResult& txn) {
 void Print(std::ostream& out, const CompactResult& /*result*/) {
   out << "compacted";
 }
-void Print(std::ostream& out, const AlarmResult& /*result*/) {
-  out << "alarm";
+void Print(std::ostream& out, const AlarmResult& result) {
+  out << "alarm " << static_cast<int>(result.type) << " of " << result.member.value();
 }
 void Print(std::ostream& out, const std::monostate& /*result*/) {
   out << "nothing";
@@ -204,8 +204,11 @@ Error Model::Run(const CompactOp& op, CommandResult& out) {
 }
 
 Error Model::Run(const AlarmOp& op, CommandResult& out) {
-  if (op.type != AlarmType::kNone) alarms_[{static_cast<int>(op.type), op.member}] = op.activate;
   out.value = AlarmResult();
+  if (op.type == AlarmType::kNone) return Error::kNone;
+  bool& up = alarms_[{static_cast<int>(op.type), op.member}];
+  if (up || op.activate) out.value = AlarmResult{op.member, op.type};
+  up = op.activate;
   return Error::kNone;
 }
 
