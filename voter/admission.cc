@@ -77,13 +77,17 @@ class Admission::Asking final : public io::ConnectionHandler {
 // The connections that other voters dial.
 class Admission::Answering final : public io::ConnectionHandler {
  public:
-  explicit Answering(Directories& directories) : directories_(directories) {}
-  void OnOpen(io::Connection& connection) override { Greet(directories_, connection); }
+  explicit Answering(Admission& admission) : admission_(admission) {}
+  void OnOpen(io::Connection& connection) override {
+    // One that was refused is about to end: it remembers nobody any more.
+    if (!admission_.refused_) return Greet(admission_.directories_, connection);
+    connection.Close(MakeStatus(StatusCode::kUnavailable, "this voter has been refused and ends"));
+  }
   void OnFrame(io::Connection& /*connection*/, const io::Frame& /*frame*/) override {}
   void OnClosed(io::Connection& /*connection*/, const Status& /*reason*/) override {}
 
  private:
-  Directories& directories_;
+  Admission& admission_;
 };
 
 // Learners and proxies.
@@ -102,7 +106,7 @@ Admission::Admission(io::Loop& loop, io::Transport& transport, Directories& dire
       rng_(rng),
       wanted_(
           static_cast<std::size_t>(Directories::Enough(static_cast<int>(cluster.voters.size())))),
-      answering_(std::make_unique<Answering>(directories)),
+      answering_(std::make_unique<Answering>(*this)),
       waiting_(std::make_unique<Waiting>()) {
   for (PeerAddress& peer : cluster.Others()) {
     others_.push_back(peer.id);
@@ -145,6 +149,7 @@ void Admission::Knows(const PeerAddress& peer, std::uint64_t known_as) {
 
 void Admission::End(const Status& status) {
   if (std::exchange(over_, true)) return;
+  refused_ = !status.ok();
   for (const auto& asking : asking_) asking->Stop();
   if (timer_ != 0) loop_.Cancel(std::exchange(timer_, 0));
   done_(status);

@@ -28,7 +28,7 @@ class Admission {
             const Cluster& cluster, Rng rng);
   ~Admission();
   // `done` runs once, from within a turn: OK, or FailedPrecondition if a voter knows this one by
-  // another directory. Nothing is dialed any more then.
+  // another directory. Nothing is dialed any more then, and after a refusal nothing is written.
   void Start(Done done);
   // For the transport's accept: connections of all classes. Those that are not for Raft stay open,
   // and get no answer, until this voter takes part.
@@ -50,6 +50,7 @@ class Admission {
   std::size_t wanted_ = 0;
   Done done_;
   bool over_ = false;
+  bool refused_ = false;
   std::vector<std::unique_ptr<Asking>> asking_;
   std::unique_ptr<Answering> answering_;
   std::unique_ptr<Waiting> waiting_;

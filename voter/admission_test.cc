@@ -139,6 +139,23 @@ TEST_F(AdmissionTest, OneThatLostItsDiskIsToldSo) {
             std::string::npos);
 }
 
+// Its owner removes what it made; nothing may come back.
+TEST_F(AdmissionTest, OneThatWasRefusedWritesNothingMore) {
+  Create(3);
+  for (int i = 1; i <= 3; ++i) Start(i);
+  Run();
+  Stop(1);
+  Stop(3);
+  LoseDisk(1);
+  Start(1);
+  Run();
+  ASSERT_FALSE(Waits(1) || Admitted(1));
+  const auto written = At(1).disk->Image();
+  Start(3);  // dials the first, which has not met it since
+  Run();
+  EXPECT_EQ(At(1).disk->Image(), written);
+}
+
 TEST_F(AdmissionTest, OneThatStartsAgainWithItsOwnDirectoryIsAdmitted) {
   Create(3);
   Start(1);

@@ -361,8 +361,10 @@ void World::Refused(Machine& machine, const Status& status) {
   }
   if (machine.amnesiac && status.code() == StatusCode::kFailedPrecondition) {
     coverage_.Add("wiped-voters-refused");
-    if (!machine.disk().memory().Image().empty()) {
-      Violated("Start", fmt::format("{} was refused and has left files", machine.name()));
+    const std::map<std::string, std::string> left = machine.disk().memory().Image();
+    if (!left.empty()) {
+      Violated("Start",
+               fmt::format("{} was refused and has left {}", machine.name(), left.begin()->first));
     }
     return;
   }
