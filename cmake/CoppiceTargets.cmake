@@ -4,6 +4,7 @@
 #   coppice_test(NAME SOURCES a_test.cc DEPS x)          a GoogleTest binary, registered in ctest
 #                                                        (LABELS threads: TSan runs it too)
 #   coppice_binary(NAME SOURCES main.cc DEPS x)          a program in build/bin
+#   APART in the last two: each source is compiled by itself
 #
 # The target `programs` is all programs, `tests` all GoogleTest binaries; `all` is both.
 #
@@ -101,9 +102,14 @@ function(coppice_library name)
   coppice_precompiled(${name} coppice_pch)
 endfunction()
 
-# The presets asan-ubsan and mutants compile a target's sources several at a time
-# (CMAKE_UNITY_BUILD), which takes an eighth and a quarter less. APART is for tests whose files use
-# the same names in their unnamed namespaces.
+# All presets but debug compile a target's sources several at a time (CMAKE_UNITY_BUILD). APART is for
+# targets whose files use the same names in their unnamed namespaces.
+function(coppice_apart name apart)
+  if(apart)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+  endif()
+endfunction()
+
 function(coppice_test name)
   cmake_parse_arguments(ARG "APART" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -111,9 +117,7 @@ function(coppice_test name)
                                         GTest::gtest_main Threads::Threads)
   target_compile_options(${name} PRIVATE ${COPPICE_TEST_FLAGS})
   coppice_precompiled(${name} coppice_pch_test)
-  if(ARG_APART)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
-  endif()
+  coppice_apart(${name} ${ARG_APART})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
@@ -124,9 +128,10 @@ function(coppice_test name)
 endfunction()
 
 function(coppice_binary name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "APART" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE coppice_flags ${ARG_DEPS} Threads::Threads)
   coppice_precompiled(${name} coppice_pch)
+  coppice_apart(${name} ${ARG_APART})
   add_dependencies(programs ${name})
 endfunction()

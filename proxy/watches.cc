@@ -7,6 +7,7 @@
 #include "common/api/errors.h"
 #include "common/base/coding.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 
 namespace coppice::proxy {
 namespace {
@@ -176,7 +177,7 @@ void Watches::Admit(const mvcc::KeyRange& range, const Consistency& consistency,
   // before the next watermark may tell.
   auto answer = [this, done = std::move(done)](const Status& status, Revision revision,
                                                Revision compact_revision) {
-    if (status.ok()) mux_.LearnCompaction(compact_revision);
+    if (status.ok() && !COPPICE_MUTANT(kForgetCompaction)) mux_.LearnCompaction(compact_revision);
     done(status, revision);
   };
   auto replier = std::make_unique<AdmitReplier>(RangeBytes(range), token, std::move(answer));

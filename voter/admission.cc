@@ -10,8 +10,8 @@
 namespace coppice::voter {
 namespace {
 
-constexpr Micros kRedialMin = 10 * kMillisecond;
-constexpr Micros kRedialMax = 200 * kMillisecond;
+constexpr Micros kAskAgainMin = 10 * kMillisecond;
+constexpr Micros kAskAgainMax = 200 * kMillisecond;
 constexpr Micros kPatience = kSecond;  // before it says whom it waits for
 constexpr Micros kSayAgain = 30 * kSecond;
 
@@ -59,9 +59,9 @@ class Admission::Asking final : public io::ConnectionHandler {
     last_ = MessageOf(status);
     if (stopped_ || knows_) return;
     io::Loop& loop = admission_.loop_;
-    const auto jitter = static_cast<Micros>(admission_.rng_.Below(kRedialMin));
+    const auto jitter = static_cast<Micros>(admission_.rng_.Below(kAskAgainMin));
     timer_ = loop.RunAt(loop.now() + backoff_ + jitter, [this] { Dial(); });
-    backoff_ = std::min(backoff_ * 2, kRedialMax);
+    backoff_ = std::min(backoff_ * 2, kAskAgainMax);
   }
 
   Admission& admission_;
@@ -70,7 +70,7 @@ class Admission::Asking final : public io::ConnectionHandler {
   bool stopped_ = false;
   bool knows_ = false;
   std::string last_;  // why there is no answer
-  Micros backoff_ = kRedialMin;
+  Micros backoff_ = kAskAgainMin;
   io::Loop::TimerId timer_ = 0;
 };
 

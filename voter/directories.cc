@@ -5,6 +5,7 @@
 #include "common/base/coding.h"
 #include "common/base/crc32c.h"
 #include "common/base/log.h"
+#include "common/base/mutant.h"
 
 namespace coppice::voter {
 namespace {
@@ -92,7 +93,9 @@ Status Directories::SetStage(Stage stage) {
 }
 
 StatusOr<std::uint64_t> Directories::Meet(NodeId voter, std::uint64_t id) {
-  if (const auto it = others_.find(voter); it != others_.end()) return it->second;
+  if (const auto it = others_.find(voter); it != others_.end()) {
+    return COPPICE_MUTANT(kListenToAmnesiac) ? id : it->second;
+  }
   std::map<NodeId, std::uint64_t> others = others_;
   others[voter] = id;
   COPPICE_RETURN_IF_ERROR(Save(stage_, others));

@@ -41,6 +41,8 @@ enum class Mutant : std::uint8_t {
   kHeaderGoesBack,        // a watch stream's header follows each watch's own revision
   kJoinSentRead,          // a read shares the answer to one that was sent before it came
   kWaitForSlowest,        // events wait for a watcher that is full, for all of its range
+  kListenToAmnesiac,      // a voter that lost its disk is listened to like a new one
+  kForgetCompaction,      // a proxy opens a watch without what its admission knew to be compacted
   kEnd,
 };
 

@@ -204,13 +204,21 @@ constexpr Planted kPlanted[] = {
     {.mutant = Mutant::kJoinSentRead,
      .name = "share the answer to a read that was sent before",
      .by = "L1, register",
-     .known = 35,
+     .known = 57,
      .bias = OneLateLearner},
     {.mutant = Mutant::kWaitForSlowest,
      .name = "let a full watcher hold back the others",
      .by = "W13",
      .known = 1,
      .bias = FullWatchers},
+    {.mutant = Mutant::kListenToAmnesiac,
+     .name = "listen to a voter that lost its disk",
+     .by = "Amnesia",
+     .known = 10},
+    {.mutant = Mutant::kForgetCompaction,
+     .name = "open a watch without what its admission knew to be compacted",
+     .by = "W9",
+     .known = 92},
 };
 static_assert(std::size(kPlanted) == static_cast<std::size_t>(Mutant::kEnd));
 
