@@ -317,15 +317,15 @@ TEST_F(ProxyNodeTest, WatchesAreRemindedOfABackendThatIsNotFreshUntilItIs) {
   loop.Post([&] { learner.Say(); });
   Until([&] { return !events.stale.empty(); });
   ASSERT_EQ(events.stale.size(), 1U);
-  const auto& [connection, times] = *events.stale.begin();
-  Until([&] { return times >= 3; });
+  const auto& stale = *events.stale.begin();
+  Until([&] { return stale.second >= 3; });
   learner.state.staleness = 0;
   loop.Post([&] { learner.Say(); });
   Until([&] { return !events.fresh.empty(); });
-  EXPECT_EQ(events.fresh.front(), connection);
-  const int before = times;
+  EXPECT_EQ(events.fresh.front(), stale.first);
+  const int before = stale.second;
   Run([] { return false; }, 150 * kMillisecond);
-  EXPECT_EQ(times, before);
+  EXPECT_EQ(stale.second, before);
   proxy->SetWatches(nullptr);
 }
 
