@@ -102,8 +102,9 @@ function(coppice_library name)
   coppice_precompiled(${name} coppice_pch)
 endfunction()
 
-# All presets but debug compile a target's sources several at a time (CMAKE_UNITY_BUILD). APART is for
-# targets whose files use the same names in their unnamed namespaces.
+# The presets of clang++ compile a target's sources several at a time (CMAKE_UNITY_BUILD), which takes
+# an eighth to a quarter less. APART is for targets whose files use the same names in their unnamed
+# namespaces.
 function(coppice_apart name apart)
   if(apart)
     set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)

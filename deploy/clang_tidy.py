@@ -15,7 +15,6 @@ compiler arguments are looked at together, as one source that includes them; whe
 
 import argparse
 import concurrent.futures
-import glob
 import hashlib
 import json
 import os
@@ -47,19 +46,11 @@ def cleaned_command(command):
 
 
 def load_commands(build, folder, root):
-    """Compile commands by file, and the folder where clang-tidy finds the cleaned ones. `build` compiles
-    several sources at a time, so a folder of its own is configured in which each has a command; what is
-    generated from proto/ is in `build`."""
-    each = os.path.join(folder, "each")
-    configured = subprocess.run(["cmake", "-S", root, "--preset", "release", "-B", each, "-DCMAKE_UNITY_BUILD=OFF"],
-                                cwd=root, capture_output=True, text=True, check=False)
-    if configured.returncode != 0:
-        sys.exit(f"clang-tidy: cmake failed:\n{configured.stdout}{configured.stderr}")
-    with open(os.path.join(each, "compile_commands.json"), encoding="utf-8") as f:
+    """Compile commands by file, and the folder where clang-tidy finds the cleaned ones."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         commands = json.load(f)
     for entry in commands:
-        command = entry["command"].replace(os.path.join(each, "proto"), os.path.join(build, "proto"))
-        entry["command"] = cleaned_command(command)
+        entry["command"] = cleaned_command(entry["command"])
     with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as f:
         json.dump(commands, f)
     return {os.path.relpath(os.path.realpath(e["file"]), root): e["command"] for e in commands}
@@ -143,7 +134,7 @@ def check(args, tree, tool):
     folder = os.path.join(os.path.abspath(args.build), "clang-tidy")
     clean = os.path.join(folder, "clean")
     os.makedirs(clean, exist_ok=True)
-    commands = load_commands(os.path.abspath(args.build), folder, tree.root)
+    commands = load_commands(args.build, folder, tree.root)
     config = tree.text(".clang-tidy")
     wanted = [f for f in (args.files or tree.cpp())
               if f.endswith(".cc") and not tree.is_test(f) and not f.startswith("bench/")]
@@ -181,8 +172,8 @@ def main():
     tool = shutil.which("clang-tidy-14")
     if not tool:
         sys.exit("clang-tidy: no clang-tidy-14 here; deploy/setup.sh installs it")
-    if not glob.glob(os.path.join(args.build, "proto", "generated", "*.h")):
-        sys.exit(f"clang-tidy: {args.build} is not built; run cmake --build {args.build} --target coppice_proto first")
+    if not os.path.exists(os.path.join(args.build, "compile_commands.json")):
+        sys.exit(f"clang-tidy: {args.build} is not configured; run cmake --preset release first")
     sys.exit(check(args, Tree(root), tool))
 
 
