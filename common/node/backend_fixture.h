@@ -190,6 +190,7 @@ class BackendTest : public testing::Test, public Backend::Observer {
   }
   void OnFrame(Backend& /*backend*/, const io::Frame& /*frame*/) override {}
 
+  SlowParts::Tap tap;  // outlives the server, which may still hold what it feeds
   io::Loop loop{"test"};
   io::MemoryNetwork network;
   HoldingNode node;

@@ -23,7 +23,6 @@ TEST_F(BackendTest, ALargeAnswerMadeWholeArrivesWhole) {
 TEST_F(BackendTest, PartsPassAsTheyComeAndAreMadeAsTheyAreTaken) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "one ";
   AnswerInParts(13, tap);
   EXPECT_EQ(outcome.total, 13U);
@@ -65,7 +64,6 @@ TEST_F(BackendTest, NobodyMakesMoreThanTheCreditOfWhatIsNotTaken) {
 TEST_F(BackendTest, WhoeverLeavesInTheMiddleEndsTheSource) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "begun";
   AnswerInParts(1000, tap);
   outcome.source.reset();
@@ -80,7 +78,6 @@ TEST_F(BackendTest, PartsOfARequestThatTimedOutEndTheirSource) {
   Outcome& outcome = Ask("question", loop.now() + kSecond);
   backend->Expire(loop.now() + kSecond);
   network.DeliverAll();
-  SlowParts::Tap tap;
   tap.now = "too late";
   AnswerInParts(1000, tap);
   EXPECT_FALSE(tap.alive);
@@ -90,7 +87,6 @@ TEST_F(BackendTest, PartsOfARequestThatTimedOutEndTheirSource) {
 TEST_F(BackendTest, ALossInTheMiddleIsToldAndNotGivenBack) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "begun";
   AnswerInParts(1000, tap);
   server.CloseAll(MakeStatus(StatusCode::kUnavailable, "cut"));
@@ -104,7 +100,6 @@ TEST_F(BackendTest, ALossInTheMiddleIsToldAndNotGivenBack) {
 TEST_F(BackendTest, ASourceThatIsLostSaysSoAtTheOtherEnd) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "begun";
   AnswerInParts(1000, tap);
   tap.lost = MakeStatus(StatusCode::kOutOfRange, "compacted meanwhile");
@@ -118,7 +113,6 @@ TEST_F(BackendTest, ASourceThatIsLostSaysSoAtTheOtherEnd) {
 TEST_F(BackendTest, AnAnswerThatStopsComingIsGivenUp) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "begun";
   AnswerInParts(1000, tap);
   backend->Expire(loop.now() + 60 * kSecond);  // arrived, and not taken: the client's pace
@@ -134,7 +128,6 @@ TEST_F(BackendTest, AnAnswerThatStopsComingIsGivenUp) {
 TEST_F(BackendTest, ItsEndIsTheEndOfWhatArrives) {
   Connect();
   Outcome& outcome = Ask("question");
-  SlowParts::Tap tap;
   tap.now = "begun";
   AnswerInParts(1000, tap);
   backend.reset();
