@@ -8,10 +8,10 @@ tests of threads and the real processes under TSan, one for the format, one for 
 tidy and one for each of its own tests. Exit 0 only if nothing failed. Logs are in build/test-logs;
 the end of a failing step's log is printed.
 
-Time on two cores, cold (no ccache), in seconds as measured in an hour in which the machine took a sixth longer
-than in others: build 407, scripts 17, simulator 286, end-to-end with clang-tidy beside it 332, mutants 125,
-ASan+UBSan 719, TSan 91, TSan cluster 154, fuzz 330, all others 7. The last two run beside each other since,
-which saves about one minute of these 41.
+Time on two cores, cold (no ccache), in seconds, in an hour in which the machine was half as fast as in its best
+(the simulator did 3.4 seeds/s, in others 7): build 678, scripts 22, simulator 273, end-to-end 331 and clang-tidy
+beside it 611, mutants 348, TSan 73. What takes longest besides, ASan+UBSan, was 719 in a better hour, before
+tests were compiled without optimization.
 Each step is stopped at its own limit, so that a hang cannot eat the others' time.
 """
 
