@@ -3,7 +3,7 @@
 
 A line for each step, and at the end `N passed, N failed`: the unit tests under ASan and UBSan (those
 that link grpc++ as released), the end-to-end tests with a short chaos run, the seeds of the
-simulator, 100 of them again under ASan and UBSan, the mutants, a minute of each fuzz target, the
+simulator, 40 of them again under ASan and UBSan, the mutants, a minute of each fuzz target, the
 tests of threads and the real processes under TSan, one for the format, one for clang-tidy, one for
 tidy and one for each of its own tests. Exit 0 only if nothing failed. Logs are in build/test-logs;
 the end of a failing step's log is printed.
@@ -31,7 +31,7 @@ BUILD = os.path.join(ROOT, "build")
 LOGS = os.path.join(BUILD, "test-logs")
 # Of the simulator. Those of the first range run under ASan and UBSan too; of the others none begins
 # after so many minutes, so that a slow machine does fewer.
-SEEDS_TWICE, SEEDS, SEEDS_MINUTES = "1..100", "101..1500", 4
+SEEDS_TWICE, SEEDS, SEEDS_MINUTES = "1..40", "41..1500", 4
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:check_initialization_order=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
