@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <type_traits>
 #include <utility>
 
 #include "common/api/duration.h"
@@ -10,6 +11,10 @@ namespace coppice::node {
 namespace {
 
 constexpr int kUsageExit = 2;
+
+std::string NotNegative(const std::string& value) {
+  return value.starts_with('-') ? "\"" + value + "\" is below 0" : "";
+}
 
 }  // namespace
 
@@ -33,7 +38,9 @@ void CommandLine::Choice(std::string_view flag, std::string& out,
 
 template <typename T>
 void CommandLine::Number(std::string_view flag, T& out, std::string_view help) {
-  app_->add_option(std::string(flag), out, std::string(help));
+  CLI::Option* option = app_->add_option(std::string(flag), out, std::string(help));
+  // CLI11 reads -1 as the largest unsigned number.
+  if constexpr (std::is_unsigned_v<T>) option->check(CLI::Validator(NotNegative, ""));
 }
 template void CommandLine::Number<int>(std::string_view, int&, std::string_view);
 template void CommandLine::Number<std::int64_t>(std::string_view, std::int64_t&, std::string_view);

@@ -15,6 +15,7 @@ struct Parsed {
     CommandLine line("test", "coppice-test");
     AddCommonFlags(line, flags);
     line.Duration("--interval", interval, "");
+    line.Number("--size", size, "");
     args.insert(args.begin(), "coppice-test");
     testing::internal::CaptureStderr();
     testing::internal::CaptureStdout();
@@ -24,6 +25,7 @@ struct Parsed {
   }
   CommonFlags flags;
   Micros interval = 0;
+  std::uint64_t size = 0;
   std::optional<int> code;
   std::string error;
   std::string out;
@@ -59,7 +61,8 @@ TEST(Flags, AValueThatIsNoGoodIsOneLineThatNamesTheFlag) {
       {"--peer-secret-file", "/nonexistent/secret"},
       {"--log-level", "loud"},
       {"--log-format", "xml"},
-      {"--interval", "5"}};
+      {"--interval", "5"},
+      {"--size", "-1"}};
   for (const auto& line : lines) {
     const Parsed parsed(line);
     EXPECT_EQ(parsed.code, 2) << line[0];
