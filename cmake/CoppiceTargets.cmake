@@ -1,9 +1,11 @@
 # Compiler settings and the helpers that every folder's CMakeLists.txt uses.
 #
 #   coppice_library(NAME SOURCES a.cc b.cc DEPS x y)     a static library
+#                                                        (STUBS: its sources include grpc++ stubs)
 #   coppice_test(NAME SOURCES a_test.cc DEPS x)          a GoogleTest binary, registered in ctest
 #                                                        (LABELS threads: TSan runs it too)
 #   coppice_binary(NAME SOURCES main.cc DEPS x)          a program in build/bin
+#                                                        (STUBS: as above)
 #   APART in the last two: each source is compiled by itself
 #
 # The target `programs` is all programs, `tests` all GoogleTest binaries; `all` is both.
@@ -44,10 +46,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_link_options(coppice_flags INTERFACE -fuse-ld=lld)
   endif()
 endif()
-option(COPPICE_MUTANTS "Compile the switches of common/base/mutant.h in, for coppice-sim-mutants" OFF)
-if(COPPICE_MUTANTS)
-  target_compile_definitions(coppice_flags INTERFACE COPPICE_MUTANTS)
-endif()
 if(COPPICE_SANITIZE)
   target_compile_options(coppice_flags INTERFACE -fsanitize=${COPPICE_SANITIZE})
   target_link_options(coppice_flags INTERFACE -fsanitize=${COPPICE_SANITIZE})
@@ -61,8 +59,8 @@ endif()
 # libraries, which have the preset's flags.
 set(COPPICE_TEST_FLAGS "-O0")
 
-# The headers that cost the most, compiled once for code and once for tests. Sources include what
-# they use all the same: clang-tidy and the preset `debug` compile them without.
+# The headers that cost the most, compiled once for code, once for code with grpc++ stubs, and once for
+# tests. Sources include what they use all the same: clang-tidy and the preset `debug` compile them without.
 option(COPPICE_PCH "Precompile the headers that most sources include" OFF)
 if(COPPICE_PCH)
   find_package(Boost 1.74 REQUIRED)
@@ -74,12 +72,15 @@ if(COPPICE_PCH)
       <boost/asio/executor_work_guard.hpp> <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp>
       <boost/asio/steady_timer.hpp>)
   file(WRITE "${CMAKE_BINARY_DIR}/pch.cc" "")
-  foreach(pch coppice_pch coppice_pch_test)
+  foreach(pch coppice_pch coppice_pch_stubs coppice_pch_test)
     add_library(${pch} STATIC "${CMAKE_BINARY_DIR}/pch.cc")
     target_link_libraries(${pch} PRIVATE coppice_flags absl::statusor absl::any_invocable fmt::fmt
                                          Boost::headers)
   endforeach()
   target_precompile_headers(coppice_pch PRIVATE ${pch_headers})
+  target_link_libraries(coppice_pch_stubs PRIVATE coppice_proto_grpc)
+  target_precompile_headers(coppice_pch_stubs PRIVATE ${pch_headers} <grpcpp/grpcpp.h>
+                                                      <etcd/rpc.grpc.pb.h>)
   target_link_libraries(coppice_pch_test PRIVATE GTest::gtest GTest::gmock)
   target_compile_options(coppice_pch_test PRIVATE ${COPPICE_TEST_FLAGS})
   target_precompile_headers(coppice_pch_test PRIVATE ${pch_headers} <gmock/gmock.h>
@@ -89,17 +90,20 @@ endif()
 add_custom_target(programs)
 add_custom_target(tests)
 
-function(coppice_precompiled name pch)
+function(coppice_precompiled name pch stubs)
   if(COPPICE_PCH)
+    if(stubs)
+      set(pch ${pch}_stubs)
+    endif()
     target_precompile_headers(${name} REUSE_FROM ${pch})
   endif()
 endfunction()
 
 function(coppice_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "STUBS" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC coppice_flags ${ARG_DEPS})
-  coppice_precompiled(${name} coppice_pch)
+  coppice_precompiled(${name} coppice_pch ${ARG_STUBS})
 endfunction()
 
 # The presets of clang++ compile a target's sources several at a time (CMAKE_UNITY_BUILD), which takes
@@ -117,7 +121,7 @@ function(coppice_test name)
   target_link_libraries(${name} PRIVATE coppice_flags ${ARG_DEPS} GTest::gtest GTest::gmock
                                         GTest::gtest_main Threads::Threads)
   target_compile_options(${name} PRIVATE ${COPPICE_TEST_FLAGS})
-  coppice_precompiled(${name} coppice_pch_test)
+  coppice_precompiled(${name} coppice_pch_test FALSE)
   coppice_apart(${name} ${ARG_APART})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   if(NOT ARG_TIMEOUT)
@@ -129,10 +133,10 @@ function(coppice_test name)
 endfunction()
 
 function(coppice_binary name)
-  cmake_parse_arguments(ARG "APART" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "APART;STUBS" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE coppice_flags ${ARG_DEPS} Threads::Threads)
-  coppice_precompiled(${name} coppice_pch)
+  coppice_precompiled(${name} coppice_pch ${ARG_STUBS})
   coppice_apart(${name} ${ARG_APART})
   add_dependencies(programs ${name})
 endfunction()

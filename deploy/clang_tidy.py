@@ -8,9 +8,9 @@ others too), its compile command or .clang-tidy changes: what was clean is kept 
 under BUILD/clang-tidy/. Tests and benchmarks are left out: google-benchmark names its functions
 otherwise. Exit 1 if any file has a finding.
 
-Most of the time goes into the headers that sources include. So sources of one folder with the same
-compiler arguments are looked at together, as one source that includes them; where that is not clean
-(a finding, or names that are in each other's way) they are looked at one by one.
+Most of the time goes into the headers that sources include. So many sources are looked at together, as
+one source that includes them; where that is not clean (a finding, or names that are in each other's
+way) each half is looked at, down to the single source.
 """
 
 import argparse
@@ -23,11 +23,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from tidy_source import Tree
 
 FILE_TIMEOUT_S = 300
-BATCH_MAX = 8
+BATCH_MAX = 32
 
 
 def cleaned_command(command):
@@ -46,14 +47,17 @@ def cleaned_command(command):
 
 
 def load_commands(build, folder, root):
-    """Compile commands by file, and the folder where clang-tidy finds the cleaned ones."""
+    """Compile commands by file, and the folder where clang-tidy finds the cleaned ones. Of a source
+    that is compiled twice (for coppice-sim-mutants) the first."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
-        commands = json.load(f)
-    for entry in commands:
-        entry["command"] = cleaned_command(entry["command"])
+        listed = json.load(f)
+    entries = {}
+    for entry in listed:
+        path = os.path.relpath(os.path.realpath(entry["file"]), root)
+        entries.setdefault(path, dict(entry, command=cleaned_command(entry["command"])))
     with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as f:
-        json.dump(commands, f)
-    return {os.path.relpath(os.path.realpath(e["file"]), root): e["command"] for e in commands}
+        json.dump(list(entries.values()), f)
+    return {path: entry["command"] for path, entry in entries.items()}
 
 
 def digest(tree, path, command, config):
@@ -75,10 +79,27 @@ def lint(tool, folder, path, *options):
 
 
 def arguments(command):
-    """A compile command without its source and its output."""
-    words = shlex.split(command)
-    return shlex.join(w for w, before in zip(words, [""] + words)
-                      if w not in ("-c", "-o") and before not in ("-c", "-o"))
+    """A compile command in two parts: what decides how a source is understood, and where it finds
+    headers, with definitions, which may be more than it needs. Without source, output, optimization."""
+    kind, places = [], []
+    words = iter(shlex.split(command))
+    for word in words:
+        if word in ("-c", "-o"):
+            next(words)
+        elif word == "-isystem":
+            places.append((word, next(words)))
+        elif word.startswith(("-I", "-D")):
+            places.append((word,))
+        elif not re.match("-[Og]", word):
+            kind.append(word)
+    return tuple(kind), places
+
+
+def shared_command(commands, source):
+    """One command for `source`, which includes the sources of these commands."""
+    kind = arguments(commands[0])[0]
+    places = dict.fromkeys(place for command in commands for place in arguments(command)[1])
+    return shlex.join([*kind, *(word for place in places for word in place), "-c", source])
 
 
 def own_names(text):
@@ -88,11 +109,10 @@ def own_names(text):
 
 
 def batches(todo, commands, tree):
-    """Files of one folder with the same arguments, up to BATCH_MAX at a time, without two that seem
-    to define the same name."""
+    """Files that go together, up to BATCH_MAX at a time, without two that seem to define the same name."""
     groups = {}
     for path in sorted(todo):
-        group = groups.setdefault((os.path.dirname(path), arguments(commands[path])), [])
+        group = groups.setdefault(arguments(commands[path])[0], [])
         names = own_names(tree.text(path))
         for files, taken in group:
             if len(files) < BATCH_MAX and not names & taken:
@@ -104,30 +124,39 @@ def batches(todo, commands, tree):
     return [files for group in groups.values() for files, _ in group]
 
 
-def write_batches(folder, tree, todo, commands):
-    """The combined sources and their commands; returns [(source, files)]."""
-    combined, entries = [], []
-    for i, files in enumerate(batches(todo, commands, tree)):
-        source = os.path.join(folder, f"batch_{i}.cc")
-        with open(source, "w", encoding="utf-8") as f:
-            for path in files:
-                f.write(f'#include "{os.path.join(tree.root, path)}"  // NOLINT(bugprone-suspicious-include)\n')
-        command = f"{arguments(commands[files[0]])} -c {shlex.quote(source)}"
-        entries.append({"directory": folder, "command": command, "file": source})
-        combined.append((source, files))
-    os.makedirs(os.path.join(folder, "combined"), exist_ok=True)
-    with open(os.path.join(folder, "combined", "compile_commands.json"), "w", encoding="utf-8") as f:
-        json.dump(entries, f)
-    return combined
+class Batch:
+    """Sources that are looked at together, in a folder of its own."""
+
+    def __init__(self, folder, root, files):
+        self.folder, self.root, self.files = folder, root, files
+
+    def write(self, commands):
+        """The combined source and its command."""
+        os.makedirs(self.folder, exist_ok=True)
+        self.source = os.path.join(self.folder, "combined.cc")
+        with open(self.source, "w", encoding="utf-8") as f:
+            for path in self.files:
+                f.write(f'#include "{os.path.join(self.root, path)}"  // NOLINT(bugprone-suspicious-include)\n')
+        command = shared_command([commands[path] for path in self.files], self.source)
+        with open(os.path.join(self.folder, "compile_commands.json"), "w", encoding="utf-8") as f:
+            json.dump([{"directory": self.folder, "command": command, "file": self.source}], f)
+
+    def halves(self):
+        middle = len(self.files) // 2
+        return [Batch(self.folder + side, self.root, files)
+                for side, files in (("l", self.files[:middle]), ("r", self.files[middle:]))]
 
 
-def lint_batch(tool, folder, root, source, files, headers):
+def lint_batch(tool, folder, batch, commands, headers):
     """[(file, whether it is clean, findings)]"""
-    if len(files) > 1:
-        clean, _ = lint(tool, os.path.join(folder, "combined"), source, "--header-filter=" + headers)
-        if clean:
-            return [(path, True, "") for path in files]
-    return [(path, *lint(tool, folder, os.path.join(root, path))) for path in files]
+    if len(batch.files) == 1:
+        return [(path, *lint(tool, folder, os.path.join(batch.root, path))) for path in batch.files]
+    batch.write(commands)
+    clean, _ = lint(tool, batch.folder, batch.source, "--header-filter=" + headers)
+    if clean:
+        return [(path, True, "") for path in batch.files]
+    return [result for half in batch.halves()
+            for result in lint_batch(tool, folder, half, commands, headers)]
 
 
 def check(args, tree, tool):
@@ -143,14 +172,16 @@ def check(args, tree, tool):
         if path in commands:
             stamps[path] = os.path.join(clean, digest(tree, path, commands[path], config))
     todo = [p for p, stamp in stamps.items() if not os.path.exists(stamp)]
-    combined = write_batches(folder, tree, todo, commands)
+    groups = batches(todo, commands, tree)
     # The largest first: the last to finish is then a short one.
-    combined.sort(key=lambda batch: -sum(len(tree.text(p)) for p in batch[1]))
+    groups.sort(key=lambda files: -sum(len(tree.text(p)) for p in files))
+    together = tempfile.mkdtemp(prefix="together-", dir=folder)
     headers = re.search(r"^HeaderFilterRegex: '(.*)\\.h\$'$", config, re.M).group(1) + r"\.(h|cc)$"
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        runs = [pool.submit(lint_batch, tool, folder, tree.root, source, files, headers)
-                for source, files in combined]
+        runs = [pool.submit(lint_batch, tool, folder, Batch(os.path.join(together, str(i)), tree.root, files),
+                            commands, headers)
+                for i, files in enumerate(groups)]
         for done in concurrent.futures.as_completed(runs):
             for path, good, output in done.result():
                 if good:
@@ -158,6 +189,7 @@ def check(args, tree, tool):
                 else:
                     failed += 1
                     print(output.strip(), flush=True)
+    shutil.rmtree(together)
     print(f"clang-tidy: {len(stamps)} files, {len(todo)} looked at, {failed} with findings")
     return 1 if failed else 0
 

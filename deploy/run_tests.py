@@ -191,11 +191,9 @@ def run_seeds(step, folder, seeds, *options, env=None):
 
 def mutants(step):
     """One case for each mistake planted in the production's code (docs/correctness.md, Mutants)."""
-    folder = os.path.join(ROOT, "build-mutants")
-    step.must("cmake", "--preset", "mutants")
-    step.must("cmake", "--build", folder, "--parallel", str(step.jobs),
-              "--target", "coppice-sim-mutants")
-    code, output = step.run(os.path.join(folder, "bin/coppice-sim-mutants"),
+    step.must("cmake", "--preset", "release")
+    step.must("cmake", "--build", BUILD, "--parallel", str(step.jobs), "--target", "coppice-sim-mutants")
+    code, output = step.run(os.path.join(BUILD, "bin/coppice-sim-mutants"),
                             "--jobs", str(step.jobs), output=True)
     rows = re.findall(r"^\| (?!mutant )(.*) \|$", output, re.M)
     survivors = sum("SURVIVED" in row for row in rows)

@@ -37,7 +37,7 @@ Status Oracle::Apply(const Entry& entry) {
                                                          entry.index().value(), last_.value()));
   }
   last_ = entry.index();
-  if (entry.kind() != RecordKind::kCommand) return OkStatus();
+  if (entry.kind() != coppice::RecordKind::kCommand) return OkStatus();
   mvcc::Command command;
   if (!mvcc::DecodeCommand(entry.payload(), command)) {
     return MakeStatus(StatusCode::kDataLoss,
