@@ -244,8 +244,22 @@ def check_executable(tree):
             yield path, 1, "a script that cannot be executed: chmod +x", "executable"
 
 
+def check_mutants(tree):
+    """Sources with switches are compiled once more for coppice-sim-mutants: each must be named there."""
+    listed = next((tree.text(f) for f in tree.files if f == "loadgen/sim/CMakeLists.txt"), "")
+    for path in tree.cpp():
+        if path == "common/base/mutant.h" or not re.search(r"\bCOPPICE_MUTANT\(", tree.text(path)):
+            continue
+        if path.endswith(".h"):
+            yield path, 1, "a switch for mutants in a header: inline code would differ between sources", \
+                "mutants"
+        elif path not in listed.split() and path + ")" not in listed.split():
+            yield path, 1, "has switches for mutants, but loadgen/sim/CMakeLists.txt does not name it", \
+                "mutants"
+
+
 CHECKS = [check_arrows, check_libraries, check_pure, check_links, check_registered, check_sleeps,
-          check_file_size, check_function_size, check_machine_paths, check_executable]
+          check_file_size, check_function_size, check_machine_paths, check_executable, check_mutants]
 
 
 def run(root):

@@ -192,6 +192,16 @@ class TidyTest(unittest.TestCase):
         os.chmod(os.path.join(self.root, "deploy/run.sh"), 0o644)
         self.assert_finds("executable", "deploy/run.sh")
 
+    def test_a_mutants_switch_that_is_not_compiled_in(self):
+        self.plant("proxy/mux.cc", "bool Ahead() {\n  return COPPICE_MUTANT(kAhead);\n}\n")
+        self.assert_finds("mutants", "proxy/mux.cc", "does not name it")
+        self.plant("loadgen/sim/CMakeLists.txt", "set(mutated\n  proxy/mux.cc)\n")
+        self.assertEqual(tidy.run(self.root), [])
+
+    def test_a_mutants_switch_in_a_header(self):
+        self.plant("proxy/mux.h", "inline bool Ahead() {\n  return COPPICE_MUTANT(kAhead);\n}\n")
+        self.assert_finds("mutants", "proxy/mux.h", "a header")
+
 
 class FunctionsTest(unittest.TestCase):
     def names(self, text):

@@ -8,9 +8,9 @@
 namespace coppice {
 
 // Switches that each break one rule, at the place where the rule is kept. They show that the
-// simulator's checkers would find such a mistake (docs/correctness.md, Mutants). Each is false at compile
-// time but in coppice-sim-mutants, for which the sources that hold switches are compiled once more, with
-// COPPICE_MUTANTS. A header holds none: code that is inline would differ from source to source.
+// simulator's checkers would find such a mistake (docs/correctness.md, Mutants). Each is false at
+// compile time but in coppice-sim-mutants, for which the sources that hold switches are compiled
+// once more, with COPPICE_MUTANTS. A header holds none: inline code would differ between sources.
 enum class Mutant : std::uint8_t {
   kCountLearnerAck,       // a Raft learner's acknowledgement counts for commit
   kCommitOldTerm,         // an older term's entry is committed by counting
