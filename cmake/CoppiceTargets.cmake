@@ -3,7 +3,8 @@
 #   coppice_library(NAME SOURCES a.cc b.cc DEPS x y)     a static library
 #                                                        (STUBS: its sources include grpc++ stubs)
 #   coppice_test(NAME SOURCES a_test.cc DEPS x)          a GoogleTest binary, registered in ctest
-#                                                        (LABELS threads: TSan runs it too)
+#                                                        (LABELS threads: TSan runs it too; LONG: its
+#                                                        sources work for long: optimized, run first)
 #   coppice_binary(NAME SOURCES main.cc DEPS x)          a program in build/bin
 #                                                        (STUBS: as above)
 #   APART in the last two: each source is compiled by itself
@@ -59,8 +60,8 @@ if(COPPICE_SANITIZE)
   endif()
 endif()
 
-# A test's own sources: GoogleTest's macros take twice as long to optimize, and what is tested is in
-# libraries, which have the preset's flags.
+# A test's own sources, but for LONG ones: GoogleTest's macros take twice as long to optimize, and what
+# is tested is in libraries, which have the preset's flags.
 set(COPPICE_TEST_FLAGS "-O0")
 
 # The headers that cost the most, compiled once for code, once for code with grpc++ stubs, and once for
@@ -120,12 +121,16 @@ function(coppice_apart name apart)
 endfunction()
 
 function(coppice_test name)
-  cmake_parse_arguments(ARG "APART" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "APART;LONG" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE coppice_flags ${ARG_DEPS} GTest::gtest GTest::gmock
                                         GTest::gtest_main Threads::Threads)
-  target_compile_options(${name} PRIVATE ${COPPICE_TEST_FLAGS})
-  coppice_precompiled(${name} coppice_pch_test FALSE)
+  if(ARG_LONG)
+    coppice_precompiled(${name} coppice_pch FALSE)
+  else()
+    target_compile_options(${name} PRIVATE ${COPPICE_TEST_FLAGS})
+    coppice_precompiled(${name} coppice_pch_test FALSE)
+  endif()
   coppice_apart(${name} ${ARG_APART})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   if(NOT ARG_TIMEOUT)
@@ -134,6 +139,9 @@ function(coppice_test name)
   add_dependencies(tests ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "unit;${ARG_LABELS}")
+  if(ARG_LONG)
+    set_tests_properties(${name} PROPERTIES COST 100)
+  endif()
 endfunction()
 
 function(coppice_binary name)

@@ -151,7 +151,7 @@ def run_unittest(step, path):
 
 
 def clang_tidy(step):
-    """Niced: it runs beside the end-to-end tests, which wait much."""
+    """Niced: it runs beside the end-to-end tests, which wait much, and the mutants if it must."""
     step.count(step.run("nice", "-n", "19", "python3", "deploy/clang_tidy.py", "--jobs", str(step.jobs)) == 0)
 
 
@@ -235,7 +235,7 @@ def tsan_cluster(step):
 
 
 def fuzz(step):
-    """Niced, as clang-tidy is: it runs beside the cluster under TSan, which waits much."""
+    """Niced, as clang-tidy is: it runs beside what TSan watches, which waits much."""
     run_suite(step, "nice", "-n", "19", "deploy/fuzz.py", "--jobs", str(step.jobs))
 
 
@@ -268,7 +268,7 @@ STEPS = [
     ("fuzz", fuzz, 1200),
     ("tsan-cluster", tsan_cluster, 900),
 ]
-BESIDE = {"clang-tidy", "fuzz"}  # these run while the next step does
+BESIDE = {"clang-tidy", "fuzz"}  # these run while the next steps do
 SANITIZERS = {"asan-ubsan", "tsan", "tsan-cluster"}
 SLOW = SANITIZERS | {"clang-tidy", "mutants", "fuzz"}
 
@@ -328,8 +328,6 @@ def run_steps(chosen, jobs):
                 beside.append(pool.submit(run_step, step, function))
                 continue
             done.append(run_step(step, function))
-            done += [other.result() for other in beside]
-            beside = []
             if name == "build" and step.failed:
                 break
     return done + [other.result() for other in beside]
