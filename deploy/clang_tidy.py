@@ -175,10 +175,10 @@ def check(args, tree, tool):
     groups = batches(todo, commands, tree)
     # The largest first: the last to finish is then a short one.
     groups.sort(key=lambda files: -sum(len(tree.text(p)) for p in files))
-    together = tempfile.mkdtemp(prefix="together-", dir=folder)
     headers = re.search(r"^HeaderFilterRegex: '(.*)\\.h\$'$", config, re.M).group(1) + r"\.(h|cc)$"
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+    with tempfile.TemporaryDirectory(prefix="together-", dir=folder) as together, \
+            concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         runs = [pool.submit(lint_batch, tool, folder, Batch(os.path.join(together, str(i)), tree.root, files),
                             commands, headers)
                 for i, files in enumerate(groups)]
@@ -189,7 +189,6 @@ def check(args, tree, tool):
                 else:
                     failed += 1
                     print(output.strip(), flush=True)
-    shutil.rmtree(together)
     print(f"clang-tidy: {len(stamps)} files, {len(todo)} looked at, {failed} with findings")
     return 1 if failed else 0
 
