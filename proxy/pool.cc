@@ -10,6 +10,7 @@ namespace coppice::proxy {
 namespace {
 
 constexpr Micros kTick = 100 * kMillisecond;
+constexpr Micros kTickLate = 500 * kMillisecond;
 // A new learner is used within a second, and one that restarts too: hence short pauses.
 constexpr Micros kDialPauseMin = 20 * kMillisecond;
 constexpr Micros kDialPauseMax = 500 * kMillisecond;
@@ -20,6 +21,7 @@ Pool::Pool(io::Loop& loop, io::Transport& transport, const Options& options, Rng
     : loop_(loop),
       transport_(transport),
       replaced_after_(options.replaced_after),
+      cluster_(options.cluster),
       rng_(rng),
       owner_(owner),
       router_(RouterOptions{}, Rng(rng.Next(), 1)) {
@@ -35,7 +37,8 @@ void Pool::Start() {
   router_.BeginTurn(loop_.Refresh());
   last_up_ = loop_.now();
   Reconcile();
-  timer_ = loop_.RunAt(loop_.now() + kTick, [this] { Tick(); });
+  tick_at_ = loop_.now() + kTick;
+  timer_ = loop_.RunAt(tick_at_, [this] { Tick(); });
 }
 
 Pool::Entry* Pool::Find(const node::Backend& backend) {
@@ -82,8 +85,9 @@ io::Connection* Pool::FindConnection(std::uint64_t connection) const {
 bool Pool::HasLeader() const {
   for (const auto& [address, entry] : entries_) {
     const replica::NodeState* state = router_.StateOf(entry.id);
-    if (state == nullptr || state->leader == NodeId() || router_.Silent(entry.id)) continue;
-    if (router_.Fresh(entry.id) || state->role == replica::NodeRole::kVoter) return true;
+    if (state == nullptr || state->leader == NodeId()) continue;
+    const bool voter = state->role == replica::NodeRole::kVoter;
+    if (router_.Fresh(entry.id) || (voter && router_.SpokeLately(entry.id))) return true;
   }
   return false;
 }
@@ -161,7 +165,7 @@ void Pool::OnUp(node::Backend& backend) {
   Entry& entry = *found;
   const io::Hello& peer = backend.connection()->peer();
   const Address address{backend.host(), backend.port()};
-  if (cluster_id_ == 0) cluster_id_ = peer.cluster_id;
+  if (cluster_id_ == 0) JoinCluster(peer.cluster_id);
   if (peer.cluster_id != cluster_id_) return TurnAway(address, backend);
   foreigners_.erase(address);
   if (const auto it = upstreams_.find(address); it != upstreams_.end()) {
@@ -178,6 +182,14 @@ void Pool::OnUp(node::Backend& backend) {
               address.first, address.second);
 }
 
+// Clients are spread over the loops: they must not be spread over two clusters.
+void Pool::JoinCluster(std::uint64_t cluster_id) {
+  cluster_id_ = cluster_id;
+  std::uint64_t joined = 0;
+  if (cluster_ == nullptr || cluster_->compare_exchange_strong(joined, cluster_id)) return;
+  cluster_id_ = joined;
+}
+
 void Pool::TurnAway(const Address& address, node::Backend& backend) {
   Foreigner& foreigner = foreigners_[address];
   const std::uint64_t cluster_id = backend.connection()->peer().cluster_id;
@@ -192,9 +204,8 @@ void Pool::TurnAway(const Address& address, node::Backend& backend) {
 }
 
 void Pool::LookForReplacement() {
-  const bool any_up = std::any_of(entries_.begin(), entries_.end(),
-                                  [](const auto& entry) { return entry.second.connection != 0; });
-  if (any_up || cluster_id_ == 0) last_up_ = loop_.now();
+  // One that is not ready may be a learner that was left behind: it will never be.
+  if (router_.usable() > 0 || cluster_id_ == 0) last_up_ = loop_.now();
   if (foreigners_.empty()) return;
   reconcile_ = true;  // to look at them again
   if (said_replaced_ || loop_.now() - last_up_ < replaced_after_) return;
@@ -307,7 +318,9 @@ void Pool::GiveUpHung() {
 }
 
 void Pool::Tick() {
-  timer_ = loop_.RunAt(loop_.now() + kTick, [this] { Tick(); });
+  const bool late = loop_.now() - tick_at_ > kTickLate;
+  tick_at_ = loop_.now() + kTick;
+  timer_ = loop_.RunAt(tick_at_, [this] { Tick(); });
   retired_.clear();
   router_.BeginTurn(loop_.now());
   if (std::exchange(reconcile_, false)) Reconcile();
@@ -315,6 +328,8 @@ void Pool::Tick() {
   RemindOfStale();
   GiveUpHung();
   LookForReplacement();
+  // Silence changes something too; but after a pause of this process it may only be unread.
+  if (!late) owner_.OnChange();
 }
 
 }  // namespace coppice::proxy

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -23,9 +24,10 @@ namespace coppice::proxy {
 // lists as soon as it does. Each connection's own reports go to the router. Dials as long as an
 // address is wanted; forgets one that is neither configured nor registered once it is down. A node
 // that is reached by two addresses has one connection.
-// Its cluster is the first that a node names. Nodes of another one are not used, and looked at
-// again from time to time: where nobody of its own is left, and most upstreams name the same other
-// cluster, that one has taken the place of the pool's, and the owner is told.
+// Its cluster is the first that a node names to any of the proxy's loops. Nodes of another one are
+// not used, and looked at again from time to time: where nobody of its own is ready any more, and
+// most upstreams name the same other cluster, that one has taken the place of the pool's, and the
+// owner is told.
 // Thread: its loop's.
 class Pool final : public node::Backend::Observer {
  public:
@@ -52,9 +54,12 @@ class Pool final : public node::Backend::Observer {
 
   struct Options {
     std::vector<api::Url> upstreams;
-    // Without a connection to its own cluster for so long, it may have been replaced. Nodes of
+    // Without a ready node of its own cluster for so long, it may have been replaced. Nodes of
     // another one are looked at ten times as often.
     Micros replaced_after = 10 * kSecond;
+    // The cluster of the proxy's pools, 0 before the first of them has reached it: they agree.
+    // Null: this pool is the only one.
+    std::atomic<std::uint64_t>* cluster = nullptr;
   };
 
   Pool(io::Loop& loop, io::Transport& transport, const Options& options, Rng rng, Owner& owner);
@@ -76,7 +81,8 @@ class Pool final : public node::Backend::Observer {
   std::optional<BackendId> FindBackend(std::uint64_t connection) const;
 
   const replica::Registry& registry() const { return registry_; }
-  // Some backend hears of a leader, and a read round was confirmed within 3 election timeouts.
+  // Some backend hears of a leader and said so within 3 election timeouts; if it is a learner, one
+  // of its read rounds was confirmed within them.
   bool HasLeader() const;
   std::uint64_t cluster_id() const { return cluster_id_; }  // 0 before the first connection
   Term term() const { return term_; }                       // the highest reported
@@ -113,6 +119,7 @@ class Pool final : public node::Backend::Observer {
   void RemindOfStale();
   void GiveUpHung();
   void TurnAway(const Address& address, node::Backend& backend);
+  void JoinCluster(std::uint64_t cluster_id);
   void LookForReplacement();
   Entry* Find(const node::Backend& backend);  // null: retired
 
@@ -124,6 +131,7 @@ class Pool final : public node::Backend::Observer {
   io::Loop& loop_;
   io::Transport& transport_;
   const Micros replaced_after_;
+  std::atomic<std::uint64_t>* const cluster_;
   Rng rng_;
   Owner& owner_;
   Router router_;
@@ -134,10 +142,11 @@ class Pool final : public node::Backend::Observer {
   replica::Registry registry_;
   std::uint64_t cluster_id_ = 0;
   std::map<Address, Foreigner> foreigners_;  // nodes of other clusters, as last seen
-  Time last_up_ = 0;                         // when a node of its own was last connected
+  Time last_up_ = 0;                         // when a node of its own was last ready
   bool said_replaced_ = false;
   Term term_;
   io::Loop::TimerId timer_ = 0;
+  Time tick_at_ = 0;
   bool reconcile_ = false;
 };
 

@@ -16,6 +16,7 @@ constexpr Micros kDrainGrace = 5 * kSecond;
 ProxyNode::Options NodeOptions(const ProxyLoop::Settings& settings) {
   ProxyNode::Options options;
   options.pool.upstreams = settings.upstreams;
+  options.pool.cluster = settings.cluster;
   options.seed = settings.host->RandomId();
   options.metrics = settings.metrics;
   return options;
@@ -119,6 +120,7 @@ Proxy::Proxy(const ProxyOptions& options, node::Host& host)
   settings.transport.hello.boot_nonce = host.RandomId();
   settings.transport.hello.role = io::ProcessRole::kProxy;
   settings.upstreams = options_.upstreams;
+  settings.cluster = &cluster_;
   settings.watch_buffer_bytes =
       options_.watch_buffer_bytes / static_cast<std::size_t>(runtime_.io_count());
   settings.limits = options_.flags.limits;

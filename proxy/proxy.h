@@ -31,6 +31,7 @@ class ProxyLoop {
     node::Host* host = nullptr;
     io::TransportOptions transport;
     std::vector<api::Url> upstreams;
+    std::atomic<std::uint64_t>* cluster = nullptr;  // Pool::Options::cluster
     std::vector<Consistency> listener_defaults;
     std::size_t watch_buffer_bytes = 0;
     api::Limits limits;
@@ -111,6 +112,7 @@ class Proxy {
   const std::int64_t boot_;
   node::Runtime runtime_;
   metrics::Registry metrics_;
+  std::atomic<std::uint64_t> cluster_{0};  // Pool::Options::cluster
   std::vector<std::unique_ptr<ProxyLoop>> loops_;
   std::vector<api::Url> listening_;  // with the ports bound
   std::vector<api::Url> listening_metrics_;

@@ -399,6 +399,43 @@ TEST_F(ProxyNodeTest, AnotherClusterAtTheUpstreamsAddressesIsToldOf) {
   EXPECT_EQ(proxy->pool().router().usable(), 0U);
 }
 
+TEST_F(ProxyNodeTest, ALearnerThatWasLeftBehindDoesNotKeepItsClusterAlive) {
+  Start({&leader, &follower, &learner});
+  Replace(leader, 78);
+  Replace(follower, 78);
+  loop.Post([this] {
+    learner.state.ready = false;
+    learner.Say();
+  });
+  Until([&] { return replaced_by != 0; });
+  EXPECT_EQ(replaced_by, 78U);
+}
+
+// A process has a pool for each loop, and spreads its clients over them.
+TEST_F(ProxyNodeTest, PoolsOfOneProxyBelongToTheClusterThatTheFirstOfThemReached) {
+  FakeBackend& stranger = strangers.emplace_back(loop, 10, replica::NodeRole::kVoter, 78);
+  std::atomic<std::uint64_t> cluster{0};
+  ProxyNode::Options options;
+  options.pool.cluster = &cluster;
+  options.pool.upstreams = {{"127.0.0.1", stranger.port}};
+  ProxyNode first(loop, *transport, options);
+  loop.Post([&] { first.Start(); });
+  Until([&] { return first.pool().router().usable() == 1; });
+  options.pool.upstreams = {{"127.0.0.1", leader.port}};
+  ProxyNode second(loop, *transport, options);
+  loop.Post([&] { second.Start(); });
+  Until([&] { return second.pool().cluster_id() != 0; });
+  EXPECT_EQ(second.pool().cluster_id(), 78U);
+  EXPECT_EQ(second.pool().up(), 0U);
+}
+
+TEST_F(ProxyNodeTest, SilenceOfAllIsNoticedWithoutAWordFromAnyone) {
+  Start({&leader});
+  int changes = 0;
+  proxy->SetOnChange([&] { ++changes; });
+  Until([&] { return changes >= 1; });
+}
+
 TEST_F(ProxyNodeTest, StrangersThatDisagreeReplaceNobody) {
   Start({&leader, &follower, &learner});
   Replace(leader, 78);

@@ -17,8 +17,9 @@ constexpr std::uint32_t kMissesBound = 2;
 constexpr std::uint32_t kCutOffButMaySay = 4;  // cut off, and the read does not mind
 constexpr std::uint32_t kVoter = 8;
 constexpr std::uint32_t kCutOff = 16;
-constexpr std::uint32_t kSilent = 32;
-constexpr std::uint32_t kAvoided = 64;
+constexpr std::uint32_t kNotReady = 32;
+constexpr std::uint32_t kSilent = 64;
+constexpr std::uint32_t kAvoided = 128;
 constexpr std::uint32_t kUnusable = UINT32_MAX;
 
 constexpr double kLatencyWeight = 1.0 / 16;  // of a new measurement
@@ -121,13 +122,33 @@ bool Router::LatencyTooHigh(const Backend& backend, double best) const {
          backend.latency - best > static_cast<double>(options_.latency_slack);
 }
 
+bool Router::Talks(const Backend& backend) {
+  return backend.up && backend.heard && !backend.state.draining;
+}
+
 bool Router::Usable(BackendId id) const {
+  return Talks(backends_[id]) && backends_[id].state.ready;
+}
+
+// Ready means fresh: what may be as stale as this one is needs no more than its state.
+bool Router::MayServe(BackendId id, const Want& want) const {
   const Backend& backend = backends_[id];
-  return backend.up && backend.heard && backend.state.ready && !backend.state.draining;
+  if (!Talks(backend) || (want.fresher_than && !Fresher(backend, *want.fresher_than))) return false;
+  if (backend.state.ready) return true;
+  const Micros staleness = Believed(backend);
+  if (staleness < 0 || backend.state.revision < want.min_revision) return false;
+  if (want.spread) return !want.fresher_than;
+  return want.mode != ReadMode::kLinearizable &&
+         (want.max_staleness < 0 || staleness <= want.max_staleness);
 }
 
 bool Router::Silent(BackendId id) const {
   return backends_[id].up && backends_[id].heard && Silent(backends_[id]);
+}
+
+bool Router::SpokeLately(BackendId id) const {
+  const Backend& backend = backends_[id];
+  return backend.up && backend.heard && now_ - backend.heard_at <= options_.cut_off_after;
 }
 
 bool Router::Fresh(BackendId id) const {
@@ -171,6 +192,7 @@ std::uint32_t Router::RankForRead(const Backend& backend, const Want& want) cons
     rank |= kMissesBound;
   }
   if (backend.state.revision < want.min_revision) rank |= kLacksRevision;
+  if (!backend.state.ready) rank |= kNotReady;
   if (Silent(backend)) rank |= kSilent;
   return rank;
 }
@@ -191,7 +213,7 @@ std::optional<BackendId> Router::ChooseForRead(const Want& want, std::optional<B
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t id = (first + i) % count;
     const Backend& backend = backends_[id];
-    if (!Usable(id) || (want.fresher_than && !Fresher(backend, *want.fresher_than))) continue;
+    if (!MayServe(id, want)) continue;
     const std::uint32_t rank = RankForRead(backend, want) | (avoid == id ? kAvoided : 0);
     if (id == current_) current_rank = rank;
     if (rank > best_rank) continue;

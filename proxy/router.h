@@ -43,11 +43,12 @@ struct RouterOptions {
 // decides.
 //
 // Reads go to learners, to voters only when no learner can do it:
-// - one that is not up, not ready, draining, or that has not said anything yet gets nothing;
+// - one that is not up, draining, or that has not said anything yet gets nothing;
 // - before any other: learners believed to meet the bound and to have the revision asked for. Next,
 //   learners that have to wait for a round or for the log; then voters; then learners without a
 //   confirmed round for 3 election timeouts (a serializable read still prefers those to voters);
-//   last, whatever is connected but has fallen silent;
+//   then, for reads whose bound they meet as they are, those that are not ready (without a quorum
+//   nobody is); last, whatever is connected but has fallen silent;
 // - among equals it stays with the one it used before, for that is what makes batches, until it has
 //   64 more outstanding than the least, or 1.5 times the best latency. Then the least loaded.
 // Watches likewise, but rather to a learner than to a voter if both are without a confirmed round.
@@ -80,9 +81,10 @@ class Router {
 
   // Who leads, as far as this loop's connections say.
   std::optional<BackendId> Leader() const;
-  bool Usable(BackendId id) const;
+  bool Usable(BackendId id) const;  // up, ready, not draining
   bool Silent(BackendId id) const;
-  bool Fresh(BackendId id) const;  // a round was confirmed within 3 election timeouts
+  bool SpokeLately(BackendId id) const;  // within 3 election timeouts
+  bool Fresh(BackendId id) const;        // a round was confirmed within 3 election timeouts
   // How stale an answer of this one would be, at most, if it got no round since its last report;
   // -1 = never confirmed.
   Micros BelievedStaleness(BackendId id) const;
@@ -106,6 +108,8 @@ class Router {
   std::optional<BackendId> ChooseForRead(const Want& want, std::optional<BackendId> avoid);
   std::optional<BackendId> ChooseForLeader(std::optional<BackendId> avoid) const;
   std::uint32_t RankForRead(const Backend& backend, const Want& want) const;
+  static bool Talks(const Backend& backend);
+  bool MayServe(BackendId id, const Want& want) const;
   bool Silent(const Backend& backend) const;
   bool CutOff(const Backend& backend) const;
   bool Fresher(const Backend& backend, BackendId than) const;

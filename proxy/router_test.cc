@@ -130,7 +130,7 @@ TEST_F(RouterTest, ReadsGoToVotersOnlyWithoutAUsableLearner) {
   EXPECT_EQ(router.Choose(Linearizable()), voter);
 }
 
-TEST_F(RouterTest, OneThatIsNotReadyOrDrainsGetsNothing) {
+TEST_F(RouterTest, OneThatIsNotReadyOrDrainsGetsNothingThatMustBeFresh) {
   const BackendId first = Learner(8);
   const BackendId second = Learner(9);
   NodeState state = State(first);
@@ -199,6 +199,36 @@ TEST_F(RouterTest, ALearnerThatIsCutOffServesOnlyWhatMayBeStale) {
   EXPECT_EQ(router.Choose(Linearizable()), cut_off);
 }
 
+// Without a quorum voters know no leader, and after a while learners are no longer ready either.
+TEST_F(RouterTest, WithoutAQuorumWhatMayBeStaleIsServedAllTheSame) {
+  const BackendId voter = Voter(1);
+  const BackendId learner = Learner(9);
+  for (const BackendId id : {voter, learner}) {
+    NodeState state = State(id);
+    state.ready = false;
+    state.leader = NodeId(0);
+    state.staleness = 6 * kSecond;
+    Say(id, state);
+  }
+  EXPECT_EQ(router.Choose(Serializable()), learner);
+  EXPECT_EQ(router.Choose({.mode = ReadMode::kSerializable, .min_revision = 100}), learner);
+  EXPECT_EQ(router.Choose(Bounded(60 * kSecond)), voter) << "who hears of a leader first";
+  EXPECT_EQ(router.Choose({.spread = true}), learner)
+      << "a watch moves once there is a fresher one";
+  EXPECT_EQ(router.Choose(Linearizable()), std::nullopt);
+  EXPECT_EQ(router.Choose(Bounded(5 * kSecond)), std::nullopt) << "its bound is not met";
+  EXPECT_EQ(router.Choose(AtLeast(101)), std::nullopt);
+  EXPECT_EQ(router.Choose(FresherThan(learner)), std::nullopt);
+  EXPECT_EQ(router.Choose(Write()), std::nullopt);
+  const BackendId ready = Voter(2);
+  EXPECT_EQ(router.Choose(Serializable()), ready);
+  router.Down(ready);
+  router.Down(learner);
+  EXPECT_EQ(router.Choose(Serializable()), voter);
+  SayStaleness(voter, -1);
+  EXPECT_EQ(router.Choose(Serializable()), std::nullopt) << "nobody ever confirmed what it has";
+}
+
 TEST_F(RouterTest, AWatchLeavesOneThatIsNotFreshOnlyForAFresherOne) {
   const BackendId stale = Learner(8);
   const BackendId staler = Learner(9);
@@ -255,6 +285,18 @@ TEST_F(RouterTest, OneThatFellSilentGetsNothingWhileAnotherSpeaks) {
   EXPECT_TRUE(router.Silent(hung));
   const BackendId voter = Voter(1);
   EXPECT_EQ(router.Choose(Linearizable()), voter);
+}
+
+TEST_F(RouterTest, WhatOneSaidOfALeaderIsTrueForThreeElectionTimeouts) {
+  const BackendId voter = Voter(1);
+  EXPECT_TRUE(router.SpokeLately(voter));
+  NextTurn(3 * kSecond);
+  EXPECT_TRUE(router.SpokeLately(voter));
+  NextTurn();
+  EXPECT_FALSE(router.SpokeLately(voter));
+  Say(voter, State(voter));
+  router.Down(voter);
+  EXPECT_FALSE(router.SpokeLately(voter));
 }
 
 TEST_F(RouterTest, StaysWithOneLearnerUntilItHas64MoreThanTheLeast) {

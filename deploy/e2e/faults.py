@@ -2,8 +2,8 @@
 """Processes killed under load: three voters, two learners (the second below the first), a proxy.
 
 Whatever is killed and started again, what was acknowledged is there, nothing was written twice, and
-the cluster comes back by itself; a watch through the proxy has every event once, in order. And
-SIGTERM ends each process in order, with open watches too."""
+the cluster comes back by itself; a watch through the proxy has every event once, in order. Without
+a quorum what may be stale is served. And SIGTERM ends each process in order, with open watches too."""
 
 import json
 import os
@@ -212,6 +212,23 @@ def stays_fresh(cluster):
             harness.eventually(came_down)
 
 
+def without_a_quorum(cluster):
+    """Serializable reads go on through the proxy when nobody is ready any more; others fail."""
+    proxy = cluster.node("p1").client
+    assert ctl(proxy, "put", "q/key", "there").returncode == 0
+    for name in ("v1", "v2"):
+        cluster.kill(name)
+    harness.eventually(lambda: all(cluster.not_ready(n) for n in ("v3", "l1", "l2")), BACK_S)
+    for _ in range(3):
+        read = ctl(proxy, "get", "q/key", "--print-value-only", "--consistency=s")
+        assert (read.returncode, read.stdout.strip()) == (0, "there"), read
+    assert ctl(proxy, "get", "q/key").returncode != 0, "a linearizable read without a quorum"
+    for name in ("v1", "v2"):
+        cluster.start(name)
+    cluster.wait_ready(cluster.config["names"], BACK_S)
+    assert ctl(proxy, "get", "q/key", "--print-value-only").stdout.strip() == "there"
+
+
 def main():
     results = harness.Results()
     with harness.coppice(3, 2, 1) as cluster:
@@ -231,6 +248,7 @@ def main():
         results.case("a watch through the proxy survives learners", watch_survives, cluster)
         results.case("coppicectl cluster shows each process's own row", shows_all, cluster)
         results.case("staleness without reads", stays_fresh, cluster)
+        results.case("serializable reads without a quorum", without_a_quorum, cluster)
         results.case("SIGTERM with open watches", terminates, cluster)
     return results.close()
 
