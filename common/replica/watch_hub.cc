@@ -154,20 +154,40 @@ void WatchHub::DeliverHistory(WatchGroup& group, const mvcc::EncodedEventsPtr& e
 
 std::optional<NeedHistory> WatchHub::PollHistory() {
   if (scan_out_ || !may_scan_) return std::nullopt;
-  Revision from = INT64_MAX;
-  for (const HubWatcher* watcher : behind_) {
-    if (watcher->sink->writable) from = std::min(from, watcher->next);
-  }
-  may_scan_ = from != INT64_MAX;
+  const std::optional<Revision> from = NextScan();
+  may_scan_ = from.has_value();
   if (!may_scan_) return std::nullopt;
-  NeedHistory need{.from = from, .to = revision_, .rows_max = options_.rows_max};
+  NeedHistory need{.from = *from, .to = revision_, .rows_max = options_.rows_max};
   for (HubWatcher* watcher : behind_) {
-    if (!watcher->sink->writable || watcher->next > from + options_.cohort_revisions) continue;
+    const bool within =
+        watcher->next >= *from && watcher->next <= *from + options_.cohort_revisions;
+    if (!watcher->sink->writable || !within) continue;
     watcher->scanning = true;
     need.with_prev = need.with_prev || watcher->group->prev_kv;
   }
   scan_out_ = true;
   return need;
+}
+
+// The oldest cohort and the newest take turns: one that is far behind does not hold up those that
+// are nearly there, and they not it.
+std::optional<Revision> WatchHub::NextScan() {
+  Revision oldest = INT64_MAX;
+  Revision newest = 0;
+  for (const HubWatcher* watcher : behind_) {
+    if (!watcher->sink->writable) continue;
+    oldest = std::min(oldest, watcher->next);
+    newest = std::max(newest, watcher->next);
+  }
+  if (oldest == INT64_MAX) return std::nullopt;
+  newest_next_ = !newest_next_;
+  if (newest_next_ || newest <= oldest + options_.cohort_revisions) return oldest;
+  Revision from = newest;
+  for (const HubWatcher* watcher : behind_) {
+    const bool near = watcher->next + options_.cohort_revisions >= newest;
+    if (watcher->sink->writable && near) from = std::min(from, watcher->next);
+  }
+  return from;
 }
 
 void WatchHub::OnHistory(const History& history) {

@@ -60,7 +60,8 @@ class HubWatcher final : public mvcc::Watcher {
 //
 // A watcher is live (it has been given everything up to revision()), or behind: it needs history
 // from `next` on, because it started in the past, its sink was full, or the hub skipped revisions.
-// Slow watchers are cursors, not queues: nothing is kept for them.
+// Slow watchers are cursors, not queues: nothing is kept for them. Each step of history is for a
+// cohort of them, the oldest and the newest by turns.
 //
 // Invariant: between calls, a live watcher has been given all events in [start, revision()]; one
 // that is behind, all in [start, next), and next <= revision().
@@ -97,6 +98,7 @@ class WatchHub final : public mvcc::WatchSource {
   std::size_t ranges() const { return index_.ranges(); }
 
  private:
+  std::optional<Revision> NextScan();
   void Match(const mvcc::EventBatch& batch, bool history);
   void DeliverTouched(bool history);
   void AddToGroups(const mvcc::Event& event, Revision revision, bool history);
@@ -120,7 +122,8 @@ class WatchHub final : public mvcc::WatchSource {
   std::vector<WatchGroup*> touched_;  // by the batch being matched
   std::size_t watchers_ = 0;
   bool scan_out_ = false;
-  bool may_scan_ = false;  // something changed since PollHistory found nothing to read
+  bool newest_next_ = false;  // which cohort the next scan is for
+  bool may_scan_ = false;     // something changed since PollHistory found nothing to read
 };
 
 }  // namespace coppice::replica

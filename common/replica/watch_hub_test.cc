@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -217,6 +218,32 @@ TEST_F(WatchHubTest, WatchersCloseTogetherShareAScan) {
   EXPECT_EQ(one.events.size(), 10U);
   EXPECT_EQ(two.events.size(), 6U);
   EXPECT_FALSE(hub_.PollHistory().has_value());
+}
+
+TEST_F(WatchHubTest, OneFarBehindAndThoseNearlyThereTakeTurns) {
+  constexpr int kRevisions = 12'000;  // more than a cohort
+  for (int i = 0; i < kRevisions; ++i) Put("b", "x");
+  TestSink far;
+  TestSink near;
+  Open(far, Key("rare", 2));
+  Open(near, Key("b", hub_.revision() - 5));
+  for (int step = 0; step < 2; ++step) {
+    const std::optional<NeedHistory> need = hub_.PollHistory();
+    ASSERT_TRUE(need.has_value());
+    Answer(*need, 10);
+  }
+  EXPECT_EQ(near.events.size(), 6U);
+  EXPECT_EQ(hub_.Complete(*near.watcher), hub_.revision());
+  EXPECT_EQ(hub_.behind(), 1U);
+  // Another of those comes with each step, and the first gets on all the same.
+  std::deque<TestSink> others;
+  for (int step = 0; step < 2 * (kRevisions / 1000 + 1); ++step) {
+    Open(others.emplace_back(), Key("b", hub_.revision()));
+    const std::optional<NeedHistory> need = hub_.PollHistory();
+    ASSERT_TRUE(need.has_value());
+    Answer(*need, 1000);
+  }
+  EXPECT_EQ(hub_.Complete(*far.watcher), hub_.revision());
 }
 
 TEST_F(WatchHubTest, SkippedRevisionsComeFromHistoryWithoutReplay) {
