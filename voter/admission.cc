@@ -80,8 +80,15 @@ class Admission::Answering final : public io::ConnectionHandler {
   explicit Answering(Admission& admission) : admission_(admission) {}
   void OnOpen(io::Connection& connection) override {
     // One that was refused is about to end: it remembers nobody any more.
-    if (!admission_.refused_) return Greet(admission_.directories_, connection);
-    connection.Close(MakeStatus(StatusCode::kUnavailable, "this voter has been refused and ends"));
+    if (admission_.refused_) {
+      return connection.Close(
+          MakeStatus(StatusCode::kUnavailable, "this voter has been refused and ends"));
+    }
+    Greet(admission_.directories_, connection);
+    if (!admission_.directories_.in_doubt()) return;
+    admission_.End(MakeStatus(StatusCode::kInternal,
+                              "the file `directories` could not be synced: mend the disk, then "
+                              "start this voter again"));
   }
   void OnFrame(io::Connection& /*connection*/, const io::Frame& /*frame*/) override {}
   void OnClosed(io::Connection& /*connection*/, const Status& /*reason*/) override {}

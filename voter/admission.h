@@ -27,8 +27,9 @@ class Admission {
   Admission(io::Loop& loop, io::Transport& transport, Directories& directories,
             const Cluster& cluster, Rng rng);
   ~Admission();
-  // `done` runs once, from within a turn: OK, or FailedPrecondition if a voter knows this one by
-  // another directory. Nothing is dialed any more then, and after a refusal nothing is written.
+  // `done` runs once, from within a turn: OK, FailedPrecondition if a voter knows this one by
+  // another directory, or Internal if the disk failed. Nothing is dialed any more then, and after a
+  // refusal nothing is written.
   void Start(Done done);
   // For the transport's accept: connections of all classes. Those that are not for Raft stay open,
   // and get no answer, until this voter takes part.

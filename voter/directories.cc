@@ -103,6 +103,12 @@ StatusOr<std::uint64_t> Directories::Meet(NodeId voter, std::uint64_t id) {
 }
 
 Status Directories::Save(Stage stage, const std::map<NodeId, std::uint64_t>& others) {
+  if (in_doubt_) {
+    return MakeStatus(StatusCode::kFailedPrecondition,
+                      fmt::format("{} could not be synced before: mend the disk, then start this "
+                                  "voter again",
+                                  FileIn(folder_)));
+  }
   std::string bytes;
   PutLe(bytes, kMagic);
   PutLe(bytes, owner_.cluster_id);
@@ -119,9 +125,11 @@ Status Directories::Save(Stage stage, const std::map<NodeId, std::uint64_t>& oth
   COPPICE_ASSIGN_OR_RETURN(auto file, disk_->Open(path + ".new", io::Disk::Mode::kCreate));
   COPPICE_RETURN_IF_ERROR(file->Truncate(0));  // what a start that was cut short left
   COPPICE_RETURN_IF_ERROR(file->WriteAt(0, bytes));
+  in_doubt_ = true;
   COPPICE_RETURN_IF_ERROR(file->Sync());
   COPPICE_RETURN_IF_ERROR(disk_->Rename(path + ".new", path));
   COPPICE_RETURN_IF_ERROR(disk_->SyncDirectory(folder_));
+  in_doubt_ = false;
   stage_ = stage;
   others_ = others;
   return OkStatus();

@@ -52,6 +52,9 @@ class Directories {
   // The directory that `voter` is known by, which is `id` from now on, durably, if it was not
   // known.
   StatusOr<std::uint64_t> Meet(NodeId voter, std::uint64_t id);
+  // A sync failed. Nothing is written any more, as another sync might succeed and have written
+  // nothing: the process must end, and read what is there when it is started again.
+  bool in_doubt() const { return in_doubt_; }
 
  private:
   Status Save(Stage stage, const std::map<NodeId, std::uint64_t>& others);
@@ -61,6 +64,7 @@ class Directories {
   Owner owner_;
   std::uint64_t own_ = 0;
   Stage stage_ = Stage::kAsking;
+  bool in_doubt_ = false;
   std::map<NodeId, std::uint64_t> others_;
 };
 

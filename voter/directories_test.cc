@@ -55,10 +55,25 @@ TEST_F(DirectoriesTest, WhatItKnowsOutlivesALossOfPower) {
 
 TEST_F(DirectoriesTest, WhatCouldNotBeWrittenIsNotKnown) {
   Directories directories = Make(7);
-  disk_.FailNth(io::MemoryDisk::Operation::kSync, 1, MakeStatus(StatusCode::kInternal, "EIO"));
+  disk_.FailNth(io::MemoryDisk::Operation::kWrite, 1,
+                MakeStatus(StatusCode::kResourceExhausted, "full"));
   EXPECT_FALSE(directories.Meet(NodeId(2), 20).ok());
   EXPECT_EQ(directories.Meet(NodeId(2), 21).value(), 21U);
   EXPECT_EQ(Load().Meet(NodeId(2), 22).value(), 21U);
+}
+
+TEST_F(DirectoriesTest, ASyncThatFailedIsNotTriedAgain) {
+  for (const auto operation :
+       {io::MemoryDisk::Operation::kSync, io::MemoryDisk::Operation::kSyncDirectory}) {
+    Directories directories = Make(7);
+    EXPECT_FALSE(directories.in_doubt());
+    disk_.FailNth(operation, 1, MakeStatus(StatusCode::kInternal, "EIO"));
+    EXPECT_FALSE(directories.Meet(NodeId(2), 20).ok());
+    EXPECT_TRUE(directories.in_doubt());
+    EXPECT_FALSE(directories.Meet(NodeId(2), 20).ok());
+    EXPECT_FALSE(directories.SetStage(Directories::Stage::kAdmitted).ok());
+    EXPECT_TRUE(Load().Meet(NodeId(2), 20).ok()) << "when it is started again";
+  }
 }
 
 TEST_F(DirectoriesTest, TheFileIsAsDocumented) {

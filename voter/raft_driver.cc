@@ -11,6 +11,7 @@ namespace coppice::voter {
 namespace {
 
 constexpr Micros kSpaceRetry = 500 * kMillisecond;
+constexpr Micros kSayMissing = 30 * kSecond;
 constexpr std::size_t kQueuedMax = 1U << 16;
 constexpr std::size_t kQueuedBytesMax = 64U << 20;
 
@@ -75,21 +76,37 @@ bool RaftDriver::Propose(raft::Proposal proposal) {
 
 void RaftDriver::OnTurn(Time now) {
   if (ended_) return;
-  if (stalled_ && !Perform(now)) return RetryLater();
+  if (stalled_ && !Perform(now)) return Stall();
   if (now >= core_->NextDeadline()) inputs_.emplace_back(raft::Timer{});
   Resign(now);
   bool due = std::exchange(sync_ended_, false);
   while (StepAll(now) || due) {
     due = false;
-    if (!Perform(now)) return RetryLater();
+    if (!Perform(now)) return Stall();
   }
-  const raft::Status status = core_->status();
-  if (Differs(status, status_)) {
-    status_ = status;
-    hooks_.changed(status_);
-  }
+  Report(core_->status());
   hooks_.turn_done();
   ArmTimer();
+}
+
+// What needs no disk goes out all the same. Who cannot write leads nobody and hears nobody,
+// whatever the core, which gets no input, believes: its clients are to find those that can.
+void RaftDriver::Stall() {
+  if (ended_) return;
+  DeliverEntries();
+  DeliverReads();
+  raft::Status status = core_->status();
+  status.role = raft::Role::kFollower;
+  status.leader = NodeId();
+  Report(status);
+  hooks_.turn_done();
+  RetryLater();
+}
+
+void RaftDriver::Report(const raft::Status& status) {
+  if (!Differs(status, status_)) return;
+  status_ = status;
+  hooks_.changed(status_);
 }
 
 bool RaftDriver::StepAll(Time now) {
@@ -134,6 +151,7 @@ bool RaftDriver::Perform(Time now) {
   if (!out_.append.empty() && hooks_.appended) hooks_.appended(out_.append);
   DeliverEntries();
   DeliverReads();
+  SayMissing();
   out_.Clear();
   return true;
 }
@@ -247,9 +265,29 @@ void RaftDriver::ReadLog() {
     if (!status.ok()) {
       COPPICE_LOG(kError, "cannot read the log for a peer from entry {} on: {}",
                   wanted.from.value(), MessageOf(status));
+      HandOverUnreadable();
     }
     inputs_.emplace_back(std::move(read));
   }
+}
+
+// The peer would never get on with this leader; another may be able to read what it lacks.
+void RaftDriver::HandOverUnreadable() {
+  if (loop_.now() < unreadable_resign_at_) return;
+  unreadable_resign_at_ = loop_.now() + options_.resign_after;
+  inputs_.emplace_back(raft::ResignLeadership{});
+}
+
+// A leader sends one where it has not the entries any more, which is not built; or cannot read
+// them.
+void RaftDriver::SayMissing() {
+  if (!out_.fetch_snapshot || loop_.now() < missing_said_at_) return;
+  missing_said_at_ = loop_.now() + kSayMissing;
+  COPPICE_LOG(
+      kError,
+      "voter {:x}, which leads, cannot read entries up to {} that this voter lacks: it waits "
+      "for a leader that can",
+      out_.fetch_snapshot->from.value(), out_.fetch_snapshot->index.value());
 }
 
 void RaftDriver::DeliverEntries() {

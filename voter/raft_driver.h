@@ -25,6 +25,8 @@ namespace coppice::voter {
 // time: what the core puts out meanwhile, the next write and the messages that need it, gathers
 // until the sync has ended; what needs no disk (messages of the leader, confirmed reads, entries
 // that are committed and durable) goes on. A leader whose sync does not end hands over.
+//
+// A disk without space stops it until there is some; status() then tells of no leader.
 // Thread: the core loop's.
 class RaftDriver final : private io::TurnTask {
  public:
@@ -38,7 +40,7 @@ class RaftDriver final : private io::TurnTask {
     std::function<void(std::span<const EntryPtr> entries)> appended;
     std::function<void(std::uint64_t id, Index index)> read_ready;
     std::function<void(std::uint64_t id)> read_refused;
-    // Role, term, leader or commit changed in this turn.
+    // status() changed in this turn: role, term, leader or commit.
     std::function<void(const raft::Status& status)> changed;
     // The turn's effects are all out.
     std::function<void()> turn_done;
@@ -48,7 +50,8 @@ class RaftDriver final : private io::TurnTask {
   };
   struct Options {
     SyncPlace::Options sync_place;
-    // A leader hands over once a sync beside the loop has taken so long, and again after as long.
+    // A leader hands over once a sync beside the loop has taken so long, or where it cannot read
+    // what a peer lacks; and again after as long.
     Micros resign_after = kSecond;
   };
 
@@ -64,7 +67,6 @@ class RaftDriver final : private io::TurnTask {
   const raft::Core& core() const { return *core_; }
   const raft::Status& status() const { return status_; }
   const wal::Wal& wal() const { return *wal_; }
-  bool stalled() const { return stalled_; }  // the disk has no space: the last turn's output waits
   // Of the core's term and vote, what the syncs that have ended cover.
   const raft::HardState& saved() const { return saved_; }
   std::size_t queued_proposals() const { return proposals_.proposals.size(); }
@@ -86,6 +88,8 @@ class RaftDriver final : private io::TurnTask {
   bool StepAll(Time now);
   void Step(Time now, raft::Input input);
   bool Perform(Time now);
+  void Stall();
+  void Report(const raft::Status& status);
   void Send(std::span<const raft::Outbound> messages);
   bool WriteLog();
   bool SyncLog(Time now);
@@ -94,6 +98,8 @@ class RaftDriver final : private io::TurnTask {
   void EndProcess(const coppice::Status& status);
   void RetryLater();
   void ReadLog();
+  void HandOverUnreadable();
+  void SayMissing();
   void DeliverEntries();
   void DeliverReads();
   void ArmTimer();
@@ -117,6 +123,8 @@ class RaftDriver final : private io::TurnTask {
   bool sync_ended_ = false;  // since the last turn: what gathered may be written
   bool stalled_ = false;     // out_ waits for space on the disk
   bool ended_ = false;       // the log failed
+  Time unreadable_resign_at_ = 0;
+  Time missing_said_at_ = 0;
   io::Loop::TimerId timer_ = 0;
   Time timer_at_ = kNever;
 };

@@ -55,6 +55,7 @@ class RaftDriverSyncTest : public testing::Test {
     config.id = NodeId(1);
     config.heartbeat_interval = 10 * kMillisecond;
     config.election_timeout = kElection;
+    config.window_bytes_max = 1;
     raft::BootState boot;
     boot.configuration.voters = {NodeId(1), NodeId(2), NodeId(3)};
     RaftDriver::Hooks hooks;
@@ -222,6 +223,25 @@ TEST_F(RaftDriverSyncTest, ALeadersHeartbeatsAndReadsDoNotWaitForItsDisk) {
   const std::size_t sent = sent_.size();
   After(10 * kMillisecond);
   EXPECT_GT(sent_.size(), sent);
+}
+
+TEST_F(RaftDriverSyncTest, ALeaderThatCannotReadItsLogForAPeerHandsOver) {
+  Lead();
+  EndSync();
+  Acknowledge(2, 1);
+  Acknowledge(3, 1);
+  raft::Proposal proposal;
+  proposal.payload = "x";
+  proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
+  ASSERT_TRUE(driver_->Propose(std::move(proposal)));
+  Turn();
+  EndSync();
+  Acknowledge(2, 2);
+  ASSERT_EQ(applied_, Index(2)) << "so that the window in memory has lost it";
+  driver_->Input(raft::PeerGone{NodeId(3)});
+  disk_.FailNth(io::MemoryDisk::Operation::kRead, 1, MakeStatus(StatusCode::kInternal, "EIO"));
+  Acknowledge(3, 1);
+  EXPECT_EQ(Sent<raft::TimeoutNow>().size(), 1U);
 }
 
 TEST_F(RaftDriverSyncTest, ALeaderWhoseSyncDoesNotEndHandsOver) {

@@ -32,7 +32,10 @@ class RaftDriverTest : public testing::Test {
         if (entry->kind() == RecordKind::kCommand) commands_.emplace_back(entry->payload());
       }
     };
-    hooks.proposed = [this](const raft::ProposeResult& result) { results_.push_back(result); };
+    hooks.proposed = [this](const raft::ProposeResult& result) {
+      results_.push_back(result);
+      if (on_proposed_) std::exchange(on_proposed_, nullptr)();
+    };
     hooks.read_ready = [](std::uint64_t, Index) {};
     hooks.read_refused = [this](std::uint64_t id) { refused_reads_.push_back(id); };
     hooks.changed = [this](const raft::Status& status) {
@@ -67,6 +70,7 @@ class RaftDriverTest : public testing::Test {
   io::Loop loop_{"test"};
   std::unique_ptr<RaftDriver> driver_;
   std::function<void()> on_lead_;
+  std::function<void()> on_proposed_;
   std::vector<std::string> commands_;
   std::vector<raft::ProposeResult> results_;
   std::vector<std::uint64_t> refused_reads_;
@@ -103,6 +107,35 @@ TEST_F(RaftDriverTest, AFullDiskHoldsEverythingBackUntilThereIsSpace) {
   Run(1);
   EXPECT_EQ(commands_.size(), 1U);
   EXPECT_EQ(results_.size(), 1U);
+}
+
+TEST_F(RaftDriverTest, WhoCannotWriteSaysThatItKnowsNoLeader) {
+  on_lead_ = [&] {
+    disk_.SetCapacity(disk_.UsedBytes());
+    Propose(1, std::string(8U << 20, 'x'));
+    loop_.RunAt(loop_.now() + 50 * kMillisecond, [this] {
+      EXPECT_EQ(driver_->status().role, raft::Role::kFollower);
+      EXPECT_EQ(driver_->status().leader, NodeId());
+      disk_.SetCapacity(UINT64_MAX);
+    });
+  };
+  Run(1);
+  EXPECT_EQ(driver_->status().role, raft::Role::kLeader);
+  EXPECT_EQ(driver_->status().leader, NodeId(1));
+}
+
+TEST_F(RaftDriverTest, AFullDiskHoldsBackNothingThatIsDurableAlready) {
+  on_proposed_ = [&] {  // of the first: it is written and synced, and not committed yet
+    disk_.SetCapacity(disk_.UsedBytes());
+    Propose(2, std::string(8U << 20, 'x'));
+    loop_.RunAt(loop_.now() + 50 * kMillisecond, [this] {
+      EXPECT_EQ(commands_, std::vector<std::string>{"first"});
+      disk_.SetCapacity(UINT64_MAX);
+    });
+  };
+  on_lead_ = [&] { Propose(1, "first"); };
+  Run(2);
+  EXPECT_EQ(commands_.size(), 2U);
 }
 
 TEST_F(RaftDriverTest, AStalledLogQueuesABoundedAmount) {

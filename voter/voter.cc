@@ -17,6 +17,7 @@ constexpr Micros kRefresh = 100 * kMillisecond;  // of freshness, with learners 
 constexpr Micros kRefreshAlone = 1000 * kMillisecond;
 constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
 constexpr std::uint64_t kNoToken = UINT64_MAX;
+constexpr int kIoError = 74;                       // EX_IOERR
 constexpr std::uint64_t kDiskReserve = 64U << 20;  // bytes kept back for deletes and compactions
 
 }  // namespace
@@ -184,7 +185,7 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
                      driver_->Input(raft::Received{from, std::move(message)});
                    },
                    [this](NodeId peer) { driver_->Input(raft::PeerGone{peer}); },
-                   [this](io::Connection& connection) { Greet(directories_, connection); },
+                   [this](io::Connection& connection) { GreetPeer(connection); },
                    [this](const PeerAddress& peer, const io::Frame& frame) {
                      return OnGreeted(peer, frame);
                    }},
@@ -225,6 +226,14 @@ void Voter::WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal) {
   driver.resign_after = options_.election_timeout;
   driver_ = std::make_unique<RaftDriver>(loop, runtime_.host(), driver, std::move(core),
                                          std::move(wal), std::move(hooks));
+}
+
+void Voter::GreetPeer(io::Connection& connection) {
+  Greet(directories_, connection);
+  if (!directories_.in_doubt()) return;
+  COPPICE_LOG(kError, "{} cannot be synced, so this voter ends: mend the disk, then start it again",
+              Directories::FileIn(options_.data_dir + "/member"));
+  runtime_.host().EndProcess(kIoError);
 }
 
 // It was admitted with this directory: that another one is known can only be where more voters have
@@ -430,6 +439,7 @@ void Voter::OnRenewals(const replica::RenewBundle& bundle) {
 
 void Voter::TickRegistry() {
   const Time now = runtime_.core().now();
+  tier_->core().LookForResume();
   const replica::RenewBundle bundle = renewer_->Take(now);
   if (!bundle.empty()) {
     keeper_->leading() ? OnRenewals(bundle) : leader_link_->SendRenewals(bundle);

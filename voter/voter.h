@@ -58,6 +58,7 @@ class Voter {
             std::unique_ptr<wal::Wal> wal);
   void WireRaft(raft::BootState boot, std::unique_ptr<wal::Wal> wal);
   void WireCore();
+  void GreetPeer(io::Connection& connection);
   bool OnGreeted(const PeerAddress& peer, const io::Frame& frame);
   node::Members StaticMembers() const;
   std::vector<api::Url> ListeningUrls() const;

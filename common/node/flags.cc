@@ -4,10 +4,10 @@
 #include <sstream>
 #include <utility>
 
+#include "common/node/host.h"
+
 namespace coppice::node {
 namespace {
-
-constexpr int kThreadsMax = 1024;
 
 std::string ReadSecret(const std::string& path, std::string& out) {
   std::ifstream file(path, std::ios::binary);
@@ -66,7 +66,7 @@ void AddCommonFlags(CommandLine& line, CommonFlags& flags) {
   line.Urls("--listen-metrics-urls", flags.listen_metrics_urls,
             "Addresses of /metrics, /health, /livez, /readyz and /version");
   line.NumberIn("--threads", flags.threads, 1, kThreadsMax,
-                "Threads; by default one on two CPUs or fewer, else one for each CPU");
+                "Threads; by default one on two CPUs or fewer, else one for each CPU, up to 64");
   line.NumberIn("--max-request-bytes", flags.limits.request_bytes_max, std::size_t{1},
                 std::size_t{32} << 20, "Largest write of a client; the same for all processes");
   line.NumberIn("--max-txn-ops", flags.limits.txn_ops_max, 1, 1'000'000,

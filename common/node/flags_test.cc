@@ -57,6 +57,7 @@ TEST(Flags, AValueThatIsNoGoodIsOneLineThatNamesTheFlag) {
       {"--advertise-client-urls", "http://x"},
       {"--listen-metrics-urls", "https://x:1"},
       {"--threads", "0"},
+      {"--threads", "65"},
       {"--threads", "many"},
       {"--peer-secret-file", "/nonexistent/secret"},
       {"--log-level", "loud"},

@@ -17,6 +17,9 @@ class KvBackend;
 
 namespace coppice::node {
 
+// Of a process; all but one of them may have reads that wait (replica::kGateLoopsMax).
+constexpr int kThreadsMax = 64;
+
 // What a process takes from the machine it runs on (docs/adr/0008-host.md): loops with their time,
 // connections with other processes, randomness, work in the background, and its own end. A real
 // machine: PosixHost. The simulator has its own. Outlives what it made.

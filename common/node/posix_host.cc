@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -66,7 +67,7 @@ std::uint64_t PosixHost::RandomId() {
 int PosixHost::ThreadsFor(int threads) {
   if (threads > 0) return threads;
   const int cpus = io::UsableCpus();
-  return cpus <= 2 ? 1 : cpus;
+  return cpus <= 2 ? 1 : std::min(cpus, kThreadsMax);
 }
 
 std::unique_ptr<io::Loop> PosixHost::MakeLoop(const std::string& name) {

@@ -101,7 +101,12 @@ void StoreTier::AddGauges() {
 
 std::string StoreTier::NotReady() const {
   if (ready_.load(std::memory_order_relaxed)) return {};
-  return has_leader_.load(std::memory_order_relaxed) ? "not caught up, or too stale" : "no leader";
+  if (stuck_.load(std::memory_order_relaxed)) {
+    return "what is committed cannot be applied: the log says why";
+  }
+  return has_leader_.load(std::memory_order_relaxed)
+             ? "not caught up, too stale, or not in the registry"
+             : "no leader";
 }
 
 io::Transport* StoreTier::ChooseLoop(const io::Hello& hello) {
@@ -171,6 +176,7 @@ void StoreTier::UpdateFacts(const std::function<void(Facts&)>& change) {
   facts_ = std::move(next);
   if (same) return;
   ready_.store(facts_->ready, std::memory_order_relaxed);
+  stuck_.store(core_.stuck(), std::memory_order_relaxed);
   has_leader_.store(facts_->leader != NodeId() && facts_->confirmed, std::memory_order_relaxed);
   is_leader_.store(facts_->is_leader, std::memory_order_relaxed);
   term_.store(facts_->term.value(), std::memory_order_relaxed);

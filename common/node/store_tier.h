@@ -91,6 +91,7 @@ class StoreTier {
   int next_io_ = 0;
   // What the HTTP handlers of all loops look at.
   std::atomic<bool> ready_{false};
+  std::atomic<bool> stuck_{false};
   std::atomic<bool> has_leader_{false};
   // What the metrics of all loops' handlers look at.
   std::atomic<bool> is_leader_{false};
