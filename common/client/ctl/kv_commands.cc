@@ -84,7 +84,8 @@ class CompactionCommand final : public Command {
   std::string usage() const override { return "<revision>"; }
   std::string summary() const override { return "Compacts the event history"; }
   void AddFlags(FlagSet& flags) override {
-    flags.Bool("physical", &physical_, "wait until old revisions are removed physically");
+    flags.Bool("physical", &physical_,
+               "for etcd, which waits until old revisions are removed; Coppice does not");
   }
   Outcome Run(Context& context, const std::vector<std::string>& arguments) override {
     if (arguments.size() != 1) return BadArgs("compaction command needs 1 argument");
