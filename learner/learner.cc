@@ -238,7 +238,6 @@ Status Learner::Finish() {
 // What is looked at now and then: renewals due, and whether this learner is fresh enough.
 void Learner::Tick() {
   const Time now = runtime_.core().now();
-  tier_->core().LookForResume();
   if (tail_->up()) {
     const replica::RenewBundle bundle = renewer_->Take(now);
     if (!bundle.empty()) tail_->SendRenewals(bundle);

@@ -302,7 +302,7 @@ void Pool::RemindOfStale() {
 }
 
 // One that does not speak although its connection stands (stopped, or cut off without a reset)
-// keeps no read that another could answer.
+// keeps no read that another, which is ready, could answer.
 void Pool::GiveUpHung() {
   bool another = false;
   for (const auto& [address, entry] : entries_) {

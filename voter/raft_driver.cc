@@ -263,17 +263,17 @@ void RaftDriver::ReadLog() {
     read.peer = wanted.peer;
     const Status status = wal_->Read(wanted.from, wanted.to, wanted.bytes_max, read.entries);
     if (!status.ok()) {
-      COPPICE_LOG(kError, "cannot read the log for a peer from entry {} on: {}",
-                  wanted.from.value(), MessageOf(status));
-      HandOverUnreadable();
+      HandOverUnreadable(wanted.from, status);
     }
     inputs_.emplace_back(std::move(read));
   }
 }
 
 // The peer would never get on with this leader; another may be able to read what it lacks.
-void RaftDriver::HandOverUnreadable() {
+void RaftDriver::HandOverUnreadable(Index from, const coppice::Status& status) {
   if (loop_.now() < unreadable_resign_at_) return;
+  COPPICE_LOG(kError, "cannot read the log for a peer from entry {} on: {}", from.value(),
+              MessageOf(status));
   unreadable_resign_at_ = loop_.now() + options_.resign_after;
   inputs_.emplace_back(raft::ResignLeadership{});
 }

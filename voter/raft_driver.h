@@ -98,7 +98,7 @@ class RaftDriver final : private io::TurnTask {
   void EndProcess(const coppice::Status& status);
   void RetryLater();
   void ReadLog();
-  void HandOverUnreadable();
+  void HandOverUnreadable(Index from, const coppice::Status& status);
   void SayMissing();
   void DeliverEntries();
   void DeliverReads();

@@ -439,7 +439,6 @@ void Voter::OnRenewals(const replica::RenewBundle& bundle) {
 
 void Voter::TickRegistry() {
   const Time now = runtime_.core().now();
-  tier_->core().LookForResume();
   const replica::RenewBundle bundle = renewer_->Take(now);
   if (!bundle.empty()) {
     keeper_->leading() ? OnRenewals(bundle) : leader_link_->SendRenewals(bundle);
@@ -451,8 +450,9 @@ void Voter::TickRegistry() {
   if (tier_->core().stuck() && driver_->status().role == raft::Role::kLeader) {
     driver_->Input(raft::ResignLeadership{});
   }
-  // Entries may be applied in a turn in which nothing else changed: nobody else would say so.
-  if (tier_->facts().ready != IsReady()) UpdateFacts();
+  // Entries may be applied in a turn in which nothing else changed: nobody else would say so, nor
+  // why one that is not ready is not.
+  if (!IsReady() || !tier_->facts().ready) UpdateFacts();
   // Learners are to be fresh at any time. A voter by itself asks when it has reads, and else just
   // often enough for its staleness to mean something to who looks at it.
   const bool has_children = tier_->core().tail().learners() > 0;

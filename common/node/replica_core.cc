@@ -17,7 +17,6 @@ constexpr Micros kRetryInterval = 500 * kMillisecond;
 constexpr Micros kStallRetryInterval = 5 * kMillisecond;
 constexpr std::size_t kSliceBytes = 1U << 20;  // of what waits, in one turn
 constexpr Micros kFlushCheck = 1 * kSecond;
-constexpr Micros kResumeJump = 1 * kSecond;
 
 static_assert(kThreadsMax - 1 <= replica::kGateLoopsMax);
 
@@ -265,16 +264,6 @@ void ReplicaCore::Applied(const Batch& batch, mvcc::ApplyOutput& out) {
                    IoPort& io) { io.ViewPublished(made, events); });
   }
   Gate(ReadGate::Applied{applied_});
-}
-
-void ReplicaCore::LookForResume() {
-  const Clock& clock = runtime_.host().clock();
-  const Micros ahead = clock.UnixMicros() - clock.Now();
-  const bool jumped = unix_ahead_ && ahead - *unix_ahead_ > kResumeJump;
-  unix_ahead_ = ahead;
-  if (!jumped) return;
-  COPPICE_LOG(kInfo, "the time of day jumped: reads wait until the next round is confirmed");
-  Gate(ReadGate::Resumed{});
 }
 
 void ReplicaCore::SendOutcomes(int loop, std::vector<WriteOutcome> outcomes) {

@@ -96,9 +96,6 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   // the log alone.
   void Apply(std::span<const EntryPtr> entries);
   void Gate(replica::ReadGate::Input input);
-  // Now and then: where the time of day has moved against the clock, the machine may have been
-  // suspended, and what was fresh may not be.
-  void LookForResume();
   void SendOutcomes(int loop, std::vector<WriteOutcome> outcomes);
   void Publish(FactsPtr facts);  // to every io loop
 
@@ -168,8 +165,7 @@ class ReplicaCore final : public CorePort, private io::TurnTask {
   Time timer_at_ = kNever;
   Time last_flush_ = 0;
   bool flushing_ = false;
-  bool defragment_ = false;           // asked for, not begun
-  std::optional<Micros> unix_ahead_;  // time of day less clock, when last looked at
+  bool defragment_ = false;  // asked for, not begun
   std::unique_ptr<Host::Background> flusher_;
 };
 

@@ -15,13 +15,11 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 struct ManualClock final : Clock {
   Time Now() const override { return now; }
-  std::int64_t UnixMicros() const override { return now + unix_ahead; }
+  std::int64_t UnixMicros() const override { return 0; }
   Time now = kSecond;
-  Micros unix_ahead = 0;
 };
 
 // A machine of which the replica core takes its loop, its time, and a thread for flushes: here work
@@ -54,11 +52,6 @@ struct TestHost final : Host {
   void EndProcess(int code) override { ended_with = code; }
   ManualClock time;
   int ended_with = 0;
-};
-
-struct NotingRounds final : RoundSender {
-  void SendRound(std::uint64_t id, bool /*relaxed*/) override { ids.push_back(id); }
-  std::vector<std::uint64_t> ids;
 };
 
 struct NoIo final : IoPort {
@@ -112,7 +105,6 @@ class ReplicaCoreTest : public testing::Test {
       EXPECT_EQ(out.applied, entries.back()->index());
       for (const EntryPtr& entry : entries) applied_.push_back(entry->index().value());
     };
-    hooks.rounds = &rounds_;
     hooks.waiting_applied = [this] { ++waiting_applied_; };
     hooks.read_log = [this](Index from, Index to, std::size_t bytes_max) {
       return ReadLog(from, to, bytes_max);
@@ -180,7 +172,6 @@ class ReplicaCoreTest : public testing::Test {
   std::unique_ptr<mvcc::Store> store_ =
       *mvcc::Store::Open(std::make_unique<CountingBackend>(disk_, writes_), {});
   NoIo io_;
-  NotingRounds rounds_;
   std::optional<ReplicaCore> core_;
   std::vector<EntryPtr> log_;
   Status log_failure_;
@@ -277,25 +268,6 @@ TEST_F(ReplicaCoreTest, WhatHasWaitedIsAppliedInSlicesSoThatTheLoopTurnsInBetwee
   EXPECT_THAT(applied_, ElementsAre(1, 2, 3, 4));
   Pass(kMillisecond);
   EXPECT_THAT(applied_, ElementsAre(1, 2, 3, 4, 5));
-}
-
-TEST_F(ReplicaCoreTest, AJumpOfTheTimeOfDayMakesReadsWaitForANewRound) {
-  Turn([&] { core_->Gate(replica::ReadGate::UpstreamUp{}); });
-  ASSERT_THAT(rounds_.ids, SizeIs(1));
-  Turn([&] { core_->Gate(replica::ReadGate::UpstreamAnswer{rounds_.ids.back(), Index(0)}); });
-  const auto look = [&](Micros ahead) {
-    host_.time.now += 50 * kMillisecond;
-    host_.time.unix_ahead += ahead;
-    Turn([&] { core_->LookForResume(); });
-  };
-  look(0);
-  look(10 * kMillisecond);
-  look(-3600 * kSecond);
-  EXPECT_NE(core_->gate().fresh_as_of(), 0);
-  EXPECT_THAT(rounds_.ids, SizeIs(1));
-  look(2 * kSecond);
-  EXPECT_EQ(core_->gate().fresh_as_of(), 0);
-  EXPECT_THAT(rounds_.ids, SizeIs(2));
 }
 
 struct BoundedReplicaCoreTest : ReplicaCoreTest {

@@ -174,9 +174,9 @@ void StoreTier::UpdateFacts(const std::function<void(Facts&)>& change) {
   next->alarms = store_->Alarms();
   const bool same = Same(*facts_, *next);
   facts_ = std::move(next);
+  stuck_.store(core_.stuck(), std::memory_order_relaxed);
   if (same) return;
   ready_.store(facts_->ready, std::memory_order_relaxed);
-  stuck_.store(core_.stuck(), std::memory_order_relaxed);
   has_leader_.store(facts_->leader != NodeId() && facts_->confirmed, std::memory_order_relaxed);
   is_leader_.store(facts_->is_leader, std::memory_order_relaxed);
   term_.store(facts_->term.value(), std::memory_order_relaxed);

@@ -73,7 +73,8 @@ void Core::Impl::On(const ResignLeadership&) {
   if (leads == nullptr || leads->transfer) return;
   NodeId best;
   for (const auto& [id, peer] : leads->peers) {
-    if (!IsVoter(configuration(), id)) continue;
+    // One that is gone would not take over, and writes are refused until that is clear.
+    if (!IsVoter(configuration(), id) || now_ - peer.contact >= config_.election_timeout) continue;
     if (best == NodeId(0) || peer.match() > leads->peers.at(best).match()) best = id;
   }
   if (best != NodeId(0)) StartTransfer(*leads, best);
