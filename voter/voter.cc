@@ -1,6 +1,7 @@
 #include "voter/voter.h"
 
 #include <fmt/format.h>
+#include <sysexits.h>
 
 #include <algorithm>
 #include <utility>
@@ -17,7 +18,6 @@ constexpr Micros kRefresh = 100 * kMillisecond;  // of freshness, with learners 
 constexpr Micros kRefreshAlone = 1000 * kMillisecond;
 constexpr Micros kVoterTtl = 600 * kSecond;  // voters stay listed while they are down
 constexpr std::uint64_t kNoToken = UINT64_MAX;
-constexpr int kIoError = 74;                       // EX_IOERR
 constexpr std::uint64_t kDiskReserve = 64U << 20;  // bytes kept back for deletes and compactions
 
 }  // namespace
@@ -233,7 +233,7 @@ void Voter::GreetPeer(io::Connection& connection) {
   if (!directories_.in_doubt()) return;
   COPPICE_LOG(kError, "{} cannot be synced, so this voter ends: mend the disk, then start it again",
               Directories::FileIn(options_.data_dir + "/member"));
-  runtime_.host().EndProcess(kIoError);
+  runtime_.host().EndProcess(EX_IOERR);
 }
 
 // It was admitted with this directory: that another one is known can only be where more voters have
