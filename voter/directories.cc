@@ -104,7 +104,7 @@ StatusOr<std::uint64_t> Directories::Meet(NodeId voter, std::uint64_t id) {
 
 Status Directories::Save(Stage stage, const std::map<NodeId, std::uint64_t>& others) {
   if (in_doubt_) {
-    return MakeStatus(StatusCode::kFailedPrecondition,
+    return MakeStatus(StatusCode::kInternal,
                       fmt::format("{} could not be synced before: mend the disk, then start this "
                                   "voter again",
                                   FileIn(folder_)));

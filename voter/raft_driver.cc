@@ -1,5 +1,7 @@
 #include "voter/raft_driver.h"
 
+#include <sysexits.h>
+
 #include <utility>
 
 #include "common/base/check.h"
@@ -14,8 +16,6 @@ constexpr Micros kSpaceRetry = 500 * kMillisecond;
 constexpr Micros kSayMissing = 30 * kSecond;
 constexpr std::size_t kQueuedMax = 1U << 16;
 constexpr std::size_t kQueuedBytesMax = 64U << 20;
-
-constexpr int kIoError = 74;  // EX_IOERR
 
 bool Differs(const raft::Status& a, const raft::Status& b) {
   return a.role != b.role || a.term != b.term || a.leader != b.leader || a.commit != b.commit;
@@ -175,7 +175,7 @@ void RaftDriver::EndProcess(const coppice::Status& status) {
       "peers; mend the disk, then start it again",
       MessageOf(status));
   ended_ = true;
-  hooks_.end_process(kIoError);
+  hooks_.end_process(EX_IOERR);
 }
 
 // False: the disk is full and nothing was written, so the log is as it was; or it failed.
@@ -278,8 +278,7 @@ void RaftDriver::HandOverUnreadable(Index from, const coppice::Status& status) {
   inputs_.emplace_back(raft::ResignLeadership{});
 }
 
-// A leader sends one where it has not the entries any more, which is not built; or cannot read
-// them.
+// A leader asks for that where it cannot read the entries; one that has dropped them is not built.
 void RaftDriver::SayMissing() {
   if (!out_.fetch_snapshot || loop_.now() < missing_said_at_) return;
   missing_said_at_ = loop_.now() + kSayMissing;

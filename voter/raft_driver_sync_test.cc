@@ -131,6 +131,13 @@ class RaftDriverSyncTest : public testing::Test {
     ASSERT_EQ(driver_->status().role, raft::Role::kLeader);
     ASSERT_TRUE(SyncOut());
   }
+  void Propose(std::string payload) {
+    raft::Proposal proposal;
+    proposal.payload_crc = Entry::PayloadCrc(payload);
+    proposal.payload = std::move(payload);
+    ASSERT_TRUE(driver_->Propose(std::move(proposal)));
+    Turn();
+  }
   void Acknowledge(std::uint64_t peer, std::uint64_t match) {
     raft::AppendReply reply;
     reply.term = Term(1);
@@ -209,11 +216,7 @@ TEST_F(RaftDriverSyncTest, ALeadersHeartbeatsAndReadsDoNotWaitForItsDisk) {
   Lead();
   EndSync();
   Acknowledge(2, 1);
-  raft::Proposal proposal;
-  proposal.payload = "x";
-  proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
-  ASSERT_TRUE(driver_->Propose(std::move(proposal)));
-  Turn();
+  Propose("x");
   ASSERT_TRUE(SyncOut());
   EXPECT_EQ(Sent<raft::Append>().back().entries.size(), 1U) << "peers write at the same time";
   driver_->Input(raft::ReadIndexRequest{7});
@@ -230,11 +233,7 @@ TEST_F(RaftDriverSyncTest, ALeaderThatCannotReadItsLogForAPeerHandsOver) {
   EndSync();
   Acknowledge(2, 1);
   Acknowledge(3, 1);
-  raft::Proposal proposal;
-  proposal.payload = "x";
-  proposal.payload_crc = Entry::PayloadCrc(proposal.payload);
-  ASSERT_TRUE(driver_->Propose(std::move(proposal)));
-  Turn();
+  Propose("x");
   EndSync();
   Acknowledge(2, 2);
   ASSERT_EQ(applied_, Index(2)) << "so that the window in memory has lost it";
